@@ -1,0 +1,266 @@
+"""Bytes to lines of text and back: pure, no I/O.
+
+A framer is fed what arrived, in pieces of any size, and returns *runs*: a list of lines, or a
+`Problem` that stands where a line was not as it should be, all in the order of arrival. What is
+not yet a whole line waits inside, never more than the length limit.
+
+Work is linear in the bytes fed, however they are cut. The common case costs one decode and one
+split for a whole chunk; only a chunk that breaks a rule is looked at line by line.
+
+Only LF (or CRLF) ends a line. `str.splitlines` would also cut at VT, FF, FS, GS, RS, U+0085,
+U+2028 and U+2029, which belong to the text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import Protocol
+
+from twisted_sock.errors import Problem, Reason
+from twisted_sock.settings import LinePolicy
+
+Run = list[str] | Problem
+
+CR = 0x0D
+EMPTY = bytearray()  # shared by all connections that hold no tail; never written to
+
+
+class Framer(Protocol):
+    """What a transport needs to turn bytes into lines and lines into bytes."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether something was begun that more bytes must finish."""
+
+    def feed(self, data: bytes) -> list[Run]:
+        """Take what arrived; return the runs that it completes."""
+
+    def end(self) -> list[Run]:
+        """No more will come; return what the end of input completes."""
+
+    def encode(self, lines: list[str]) -> bytes:
+        """The bytes to send for some lines.
+
+        Raises:
+            ValueError: a line holds a newline, or a lone surrogate; nothing was encoded.
+        """
+
+
+def make_framer(policy: LinePolicy) -> Framer:
+    """A fresh framer for one connection."""
+    return LineFramer(policy) if policy.framing == "lines" else ChunkFramer(policy)
+
+
+class LineFramer:
+    """Lines ended by LF or CRLF, as the policy says."""
+
+    __slots__ = ("_delimiter", "_eol", "_limit", "_over", "_policy", "_skipping", "_tail")
+
+    def __init__(self, policy: LinePolicy) -> None:
+        self._policy = policy
+        self._limit = policy.max_line or sys.maxsize
+        self._delimiter = b"\r\n" if policy.delimiter == "crlf" else b"\n"
+        self._eol = self._delimiter.decode()
+        self._tail = EMPTY
+        self._skipping = False  # inside a line that is too long: throw away up to its end
+        self._over = False  # a problem has ended the conversation: nothing more is read
+
+    @property
+    def partial(self) -> bool:
+        """Whether a line was begun and not ended."""
+        return self._skipping or bool(self._tail)
+
+    def feed(self, data: bytes) -> list[Run]:
+        """Take what arrived; return the runs that it completes."""
+        if self._tail and self._tail[-1] == CR and self._delimiter == b"\r\n":
+            # The first half of a delimiter may have come alone.
+            del self._tail[-1]
+            data = b"\r" + data
+        end = data.rfind(self._delimiter)
+        if end < 0:
+            return self._hold(data)
+        end += len(self._delimiter)
+        body: bytes | bytearray = data[:end]
+        if self._skipping:
+            body = body[body.find(self._delimiter) + len(self._delimiter) :]
+            self._skipping = False
+        elif self._tail:
+            self._tail += body
+            body, self._tail = self._tail, EMPTY
+        runs = self._split(body) if body and not self._over else []
+        return runs if end == len(data) else runs + self._hold(data[end:])
+
+    def end(self) -> list[Run]:
+        """No more will come; return the last line if it has no delimiter and is to be kept."""
+        tail, self._tail = self._tail, EMPTY
+        if not tail or self._skipping or self._over or self._policy.eof_tail == "drop":
+            return []
+        run = self._line(tail)
+        return [[run]] if isinstance(run, str) else [run]
+
+    def encode(self, lines: list[str]) -> bytes:
+        """The bytes to send for some lines, each ended as the peer ends its own.
+
+        Raises:
+            ValueError: a line holds a newline, or a lone surrogate; nothing was encoded.
+        """
+        text = self._eol.join(lines) + self._eol
+        if text.count("\n") != len(lines):
+            raise ValueError("a line to send cannot hold a newline: send several lines instead")
+        return text.encode()
+
+    def _hold(self, data: bytes) -> list[Run]:
+        """Keep the beginning of a line, as long as it can still become one."""
+        if self._over or not data:
+            return []
+        if self._skipping:
+            self._keep_cr(data)
+            return []
+        if self._tail:
+            self._tail += data
+        else:
+            self._tail = bytearray(data)
+        tail = self._tail
+        may_end = self._policy.delimiter != "lf" and tail[-1] == CR  # half of a delimiter
+        if len(tail) <= self._limit + may_end:
+            return []
+        self._keep_cr(tail)
+        self._skipping = True
+        run = self._too_long(tail)
+        return [[run]] if isinstance(run, str) else [run]
+
+    def _keep_cr(self, data: bytes | bytearray) -> None:
+        """Of what is thrown away keep only what may be the first half of the delimiter."""
+        half = self._delimiter == b"\r\n" and data[-1:] == b"\r"
+        self._tail = bytearray(b"\r") if half else EMPTY
+
+    def _split(self, body: bytes | bytearray) -> list[Run]:
+        """Cut whole lines apart: all at once if none breaks a rule."""
+        if self._policy.delimiter == "lenient":
+            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
+        if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
+            return self._sort(body)
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return self._sort(body)
+        if self._policy.delimiter == "lenient":
+            text = text.replace("\r\n", "\n")
+        lines = text.split("\r\n" if self._policy.delimiter == "crlf" else "\n")
+        del lines[-1]  # what follows the last delimiter: nothing
+        return [lines]
+
+    def _sort(self, body: bytes | bytearray) -> list[Run]:
+        """Cut whole lines apart, the good from the bad, one by one."""
+        runs: list[Run] = []
+        lines: list[str] = []
+        for raw in body.split(self._delimiter)[:-1]:
+            cut = self._policy.delimiter == "lenient" and raw[-1:] == b"\r"
+            run = self._line(raw[:-1] if cut else raw)
+            if isinstance(run, str):
+                lines.append(run)
+                continue
+            if lines:
+                runs.append(lines)
+                lines = []
+            runs.append(run)
+            if run.fatal:
+                return runs
+        if lines:
+            runs.append(lines)
+        return runs
+
+    def _line(self, raw: bytes | bytearray) -> str | Problem:
+        if len(raw) > self._limit:
+            return self._too_long(raw)
+        return self._decode(raw)
+
+    def _decode(self, raw: bytes | bytearray) -> str | Problem:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            if self._policy.invalid == "replace":
+                return raw.decode(errors="replace")
+            self._over = self._policy.invalid == "close"
+            return not_utf8(error.start, self._over)
+
+    def _too_long(self, raw: bytes | bytearray) -> str | Problem:
+        if self._policy.overlong == "truncate":
+            return self._decode(beginning(raw, self._limit))
+        self._over = self._policy.overlong == "close"
+        return too_long(self._limit, self._over)
+
+
+class ChunkFramer:
+    """Whatever one read gives is one message, as bare-sockets programs have it.
+
+    A character cut by the end of a read is completed by the next.
+    """
+
+    __slots__ = ("_decoder", "_limit", "_over", "_policy")
+
+    def __init__(self, policy: LinePolicy) -> None:
+        self._policy = policy
+        self._limit = policy.max_line or sys.maxsize
+        errors = "replace" if policy.invalid == "replace" else "strict"
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
+        self._over = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether a character was begun and not ended."""
+        return bool(self._decoder.getstate()[0])
+
+    def feed(self, data: bytes) -> list[Run]:
+        """Take what one read gave; return it as one message."""
+        if self._over:
+            return []
+        if len(data) > self._limit:
+            if self._policy.overlong != "truncate":
+                self._decoder.reset()
+                self._over = self._policy.overlong == "close"
+                return [too_long(self._limit, self._over)]
+            data = bytes(beginning(data, self._limit))
+        return self._decode(data, final=False)
+
+    def end(self) -> list[Run]:
+        """No more will come; a character left unfinished is not UTF-8."""
+        if self._over or self._policy.eof_tail == "drop":
+            return []
+        return self._decode(b"", final=True)
+
+    def encode(self, lines: list[str]) -> bytes:
+        """The bytes to send for some messages: just their text.
+
+        Raises:
+            ValueError: a message holds a lone surrogate; nothing was encoded.
+        """
+        return "".join(lines).encode()
+
+    def _decode(self, data: bytes, final: bool) -> list[Run]:
+        try:
+            text = self._decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            self._decoder.reset()
+            self._over = self._policy.invalid == "close"
+            return [not_utf8(error.start, self._over)]
+        return [[text]] if text else []
+
+
+def beginning(raw: bytes | bytearray, size: int) -> bytes | bytearray:
+    """At most `size` bytes of `raw`, without cutting a character."""
+    for end in range(size, max(size - 4, -1), -1):
+        if raw[end] & 0xC0 != 0x80:  # not a continuation byte: a character begins here
+            return raw[:end]
+    return raw[:size]  # not UTF-8 anyway
+
+
+def too_long(limit: int, fatal: bool) -> Problem:
+    """The problem of a line with more than `limit` bytes."""
+    return Problem(Reason.TOO_LONG, f"a line may have at most {limit} bytes", fatal)
+
+
+def not_utf8(offset: int, fatal: bool) -> Problem:
+    """The problem of a line that stops being UTF-8 at the byte `offset`."""
+    return Problem(Reason.UTF8, f"the line is not valid UTF-8 at byte {offset}", fatal)

@@ -1,0 +1,7 @@
+"""The line protocols that come along, one file each: the names that `--protocol` knows."""
+
+#: Name to dotted path. What a plug does is the first line of its docstring.
+PROTOCOLS = {
+    "echo": "twisted_sock.protocols.echo.echo",
+    "console": "twisted_sock.protocols.console.Console",
+}

@@ -1,0 +1,328 @@
+"""The serving side: `LineFactory` makes sessions, counts and drains them; `LineService` listens.
+
+`LineFactory` is an ordinary Twisted factory and works with every endpoint::
+
+    endpoint = serverFromString(reactor, "tcp:1234:interface=127.0.0.1")
+    endpoint.listen(LineFactory(str.upper))
+
+`LineService` is an ordinary Twisted service around one such factory and any number of endpoints.
+It fails at start when it cannot listen, and stops only when every conversation is over.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sock.deadlines import Deadlines
+from twisted_sock.errors import ListenError, Problem, Reason
+from twisted_sock.framing import make_framer
+from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
+from twisted_sock.metrics import Counters
+from twisted_sock.session import Common, Session
+from twisted_sock.settings import Limits, LinePolicy
+from twisted_sock.transports.stream import LineStream
+
+#: What a factory can be made of.
+Handler = LineFunction | Callable[[], LineReceiver] | LineApplication
+
+#: Refused peers that are being told so at once; more are dropped without a word.
+REFUSALS = 32
+
+
+class LineFactory(Factory):
+    """Makes a session for each connection, within the limits.
+
+    Args:
+        handler: a function of one line; or a subclass of `LineProtocol`, or a
+            `functools.partial` of one, made anew for each connection; or a `LineApplication`.
+        policy: what a line is.
+        limits: what peers may cost.
+        reactor: a reactor, or a `twisted.internet.task.Clock` in tests; the global reactor
+            when left out.
+        counters: where to count; own ones when left out.
+
+    Raises:
+        TypeError: the handler is none of these.
+    """
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        policy: LinePolicy | None = None,
+        limits: Limits | None = None,
+        reactor: IReactorTime | None = None,
+        counters: Counters | None = None,
+    ) -> None:
+        if reactor is None:
+            from twisted.internet import reactor as global_reactor
+
+            reactor = IReactorTime(global_reactor)
+        self.policy = policy or LinePolicy()
+        self.limits = limits or Limits()
+        self.reactor = reactor
+        self.counters = counters or Counters()
+        self.deadlines = Deadlines(reactor)
+        self._new_handler = _maker(handler)
+        self._application = handler
+        self._common = Common(reactor, self.limits, self.counters)
+        self._streams: set[LineStream] = set()
+        self._refused: set[LineStream] = set()
+        self._hosts: Counter[str] = Counter()
+        self._waiters: list[Deferred[None]] = []  # for the last connection to go
+        self._drain_deadline: IDelayedCall | None = None
+        self._started = False
+
+    # What Twisted calls.
+
+    def startFactory(self) -> None:
+        """The first port listens (see `Factory`)."""
+        if not self._started and isinstance(self._application, LineApplication):
+            self._application.start(self.reactor)
+        self._started = True
+
+    def stopFactory(self) -> None:
+        """The last port has stopped (see `Factory`)."""
+        self._stop_if_over()
+
+    def buildProtocol(self, addr: IAddress | None) -> LineStream:  # type: ignore[override]
+        """The protocol of a new connection (see `Factory`)."""
+        return LineStream(self, make_framer(self.policy))
+
+    # What a stream calls.
+
+    def open_session(self, stream: LineStream) -> Session:
+        """The session of a new connection; if there is no room, one that says so and closes."""
+        self.counters.opened += 1
+        self.counters.current += 1
+        refusal = self._refusal(stream)
+        self._streams.add(stream)
+        if refusal is not None:
+            self._refused.add(stream)
+            told = len(self._refused) <= REFUSALS
+            return Refused(stream, self._new_handler(), self._common, refusal, told)
+        if self.limits.max_per_peer:
+            self._hosts[stream.peer.host] += 1
+        return Session(stream, self._new_handler(), self._common)
+
+    def session_ended(self, stream: LineStream, reason: Reason) -> None:
+        """A connection is gone."""
+        self.counters.current -= 1
+        self.counters.closed[reason] += 1
+        self._streams.discard(stream)
+        if stream in self._refused:
+            self._refused.discard(stream)
+        elif self.limits.max_per_peer:
+            host = stream.peer.host
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
+        self._see_whether_drained()
+        self._stop_if_over()
+
+    # What an application calls.
+
+    def drain(self) -> Deferred[None]:
+        """Read no more, finish what is in work, then close; abort the rest at the deadline.
+
+        Connections that still come meanwhile are refused. Listening is for the caller to stop.
+
+        Returns:
+            Fires with None when the last connection is gone.
+        """
+        done: Deferred[None] = Deferred()
+        self._waiters.append(done)
+        if len(self._waiters) == 1:
+            if self.limits.drain_timeout:
+                self._drain_deadline = self.reactor.callLater(
+                    self.limits.drain_timeout, self._abort_all
+                )
+            for stream in list(self._streams):
+                stream.session.drain()
+            self._see_whether_drained()
+        return done
+
+    # Inside.
+
+    def _refusal(self, stream: LineStream) -> Reason | None:
+        """Why there is no room for one more, if there is none."""
+        limits = self.limits
+        if self._waiters:
+            return Reason.SHUTDOWN
+        if 0 < limits.max_connections <= len(self._streams) - len(self._refused):
+            return Reason.BUSY
+        if 0 < limits.max_per_peer <= self._hosts[stream.peer.host]:
+            return Reason.BUSY
+        return None
+
+    def _abort_all(self) -> None:
+        self._drain_deadline = None
+        self.log.warn("{count} connections were not finished in time", count=len(self._streams))
+        for stream in list(self._streams):
+            stream.session.abort()
+
+    def _see_whether_drained(self) -> None:
+        if self._streams or not self._waiters:
+            return
+        if self._drain_deadline is not None:
+            self._drain_deadline.cancel()
+            self._drain_deadline = None
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
+
+    def _stop_if_over(self) -> None:
+        """Stop the application once nobody listens and nobody talks."""
+        if self._started and not self.numPorts and not self._streams:
+            self._started = False
+            if isinstance(self._application, LineApplication):
+                self._application.stop()
+
+
+class Refused(Session):
+    """The session of a connection that there is no room for.
+
+    Args:
+        reason: why; the peer is told.
+        told: whether there is room to tell it; else it is dropped.
+    """
+
+    __slots__ = ("_refusal", "_told_so")
+
+    def __init__(
+        self,
+        stream: LineStream,
+        handler: LineFunction | LineReceiver,
+        common: Common,
+        reason: Reason,
+        told: bool,
+    ) -> None:
+        super().__init__(stream, handler, common)
+        self._refusal = Problem(reason)
+        self._told_so = told
+
+    def start(self) -> None:
+        """The connection is made: end it."""
+        if self._told_so:
+            self.fail(self._refusal)
+        else:
+            self.cut(self._refusal)
+        self._protocol = None  # its conversation never began, so it never ends
+
+
+def _maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:
+    """What gives the user's code for one more conversation."""
+    if isinstance(handler, LineApplication):
+        return handler.build_protocol
+    made = handler.func if isinstance(handler, functools.partial) else handler
+    if isinstance(made, type):
+        if not hasattr(made, "lineReceived"):
+            raise TypeError(f"the class {made.__name__} has no lineReceived(line)")
+        return cast(Callable[[], LineReceiver], handler)
+    if hasattr(handler, "lineReceived"):
+        kind = type(handler).__name__
+        raise TypeError(f"a {kind} serves one conversation: give the class, not an instance")
+    if not callable(handler):
+        raise TypeError(f"a {type(handler).__name__} is not a function of a line")
+    function = cast(LineFunction, handler)
+    return lambda: function
+
+
+class LineService(Service):
+    """Serves a factory on some endpoints, and drains it when stopped.
+
+    Args:
+        factory: the factory.
+        endpoints: what to listen on, by a name for errors and logs.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, factory: LineFactory, endpoints: Mapping[str, IStreamServerEndpoint]
+    ) -> None:
+        self.factory = factory
+        self.endpoints = dict(endpoints)
+        self.ports: list[IListeningPort] = []
+        self._listening: list[Deferred[Any]] = []
+
+    def privilegedStartService(self) -> None:
+        """Listen on every endpoint.
+
+        Raises:
+            ListenError: one cannot be listened on; then none is.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        failed: list[ListenError] = []
+        for name, endpoint in self.endpoints.items():
+            listening: Deferred[Any] = maybeDeferred(endpoint.listen, self.factory)
+            self._listening.append(listening)
+            listening.addCallbacks(
+                self._listens, self._cannot_listen, (name,), errbackArgs=(name, failed)
+            )
+            if failed:
+                self._stop_listening()
+                raise failed[0]
+
+    def startService(self) -> None:
+        """Listen, unless `privilegedStartService` did.
+
+        Raises:
+            ListenError: an endpoint cannot be listened on.
+        """
+        super().startService()  # type: ignore[no-untyped-call]
+        if not self._listening:
+            self.privilegedStartService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, then drain.
+
+        Returns:
+            Fires with None when nothing listens and the last connection is gone.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopped = self._stop_listening()
+        drained = self.factory.drain()
+        return DeferredList([stopped, drained]).addCallback(lambda _: None)
+
+    def _listens(self, port: IListeningPort, name: str) -> None:
+        self.ports.append(port)
+        self.log.info("{name} listens on {address}", name=name, address=port.getHost())
+
+    def _cannot_listen(self, failure: Failure, name: str, failed: list[ListenError]) -> None:
+        if failure.check(CancelledError):
+            return
+        failed.append(ListenError(f"cannot listen on {name}: {_why(failure.value)}"))
+        self.log.critical("{error}", error=str(failed[-1]))
+
+    def _stop_listening(self) -> Deferred[Any]:
+        listening, self._listening = self._listening, []
+        for each in listening:
+            each.cancel()
+        ports, self.ports = self.ports, []
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+
+def _why(error: BaseException | None) -> str:
+    """The reason in a few words: the system's own for a socket error."""
+    cause = getattr(error, "socketError", error)
+    return str(getattr(cause, "strerror", None) or cause)

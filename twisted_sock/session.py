@@ -1,0 +1,501 @@
+"""One conversation in lines: order, window, state, and the end.
+
+A session stands between a transport, which gives it runs of lines, and the user's code, which
+gives it replies. It knows nothing of bytes.
+
+The states, and what moves a session from one to the next::
+
+    OPEN ──end_input, drain──▶ ENDING ──all answered──▶ CLOSED ──lost──▶ GONE
+      └──close, fatal problem──▶ CLOSING ──work in hand answered──▶ CLOSED
+
+In OPEN lines come in; in ENDING no more come, but those read are still delivered; in CLOSING
+those that wait are dropped and only replies already in work leave; in CLOSED the transport was
+told to send what is unsent and close; GONE is the end. `abort` and a lost connection lead to the
+end from anywhere.
+
+Most replies are plain strings, given at once. They never become objects of their own: a slice of
+waiting lines goes through the user's function in one loop, and its replies leave in one `send`.
+Any other reply takes its place in a `ReplyQueue`, so that replies leave in the order of their
+lines whatever order they finish in.
+
+Everything is done by `_pump`, one loop that is entered once and never re-entered: callbacks that
+fire inside it only leave their result. So no chain of lines, however long, deepens the stack.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from twisted_sock.errors import Problem, Reason
+from twisted_sock.framing import Run
+from twisted_sock.incidents import Incidents
+from twisted_sock.interfaces import LineFunction, LineReceiver, LineTransport, Peer, Reply
+from twisted_sock.metrics import Counters
+from twisted_sock.replies import ReplyQueue, resolve
+from twisted_sock.settings import Limits
+
+#: Lines given to the user's code before its replies are sent and the room for them is looked at.
+SLICE = 128
+
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class State(enum.IntEnum):
+    """Where a conversation is; the numbers only grow."""
+
+    OPEN = 0
+    ENDING = 1
+    CLOSING = 2
+    CLOSED = 3
+    GONE = 4
+
+
+@dataclass(slots=True)
+class Common:
+    """What all sessions of one factory share.
+
+    Args:
+        reactor: tells the time.
+        limits: the limits.
+        counters: the counters.
+    """
+
+    reactor: IReactorTime
+    limits: Limits
+    counters: Counters
+    incidents: Incidents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.incidents = Incidents(self.reactor, self.counters)
+
+
+class Session:
+    """One conversation in lines.
+
+    Args:
+        transport: what lines come from and go to.
+        handler: the user's code: a function of one line, or a line protocol.
+        common: what all sessions of the factory share.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_blocked",
+        "_common",
+        "_handle",
+        "_lines",
+        "_out",
+        "_paused",
+        "_protocol",
+        "_pumping",
+        "_run",
+        "_runs",
+        "_told",
+        "_transport",
+        "_work",
+        "reason",
+        "state",
+    )
+
+    def __init__(
+        self, transport: LineTransport, handler: LineFunction | LineReceiver, common: Common
+    ) -> None:
+        self._transport = transport
+        self._common = common
+        self._protocol: LineReceiver | None = None
+        if hasattr(handler, "lineReceived"):
+            self._protocol = cast(LineReceiver, handler)
+            self._handle: LineFunction = self._protocol.lineReceived
+        else:
+            self._handle = handler
+        self.state = State.OPEN
+        self.reason: Reason | None = None
+        # Lines that wait: the run being delivered, the runs behind it, and those that came after.
+        self._lines: Iterator[str] | None = None
+        self._run: list[str] | None = None
+        self._runs: Iterator[Run] | None = None
+        self._backlog: list[Run] | None = None
+        # Replies that wait: for the user's code, then for the transport.
+        self._work: ReplyQueue | None = None
+        self._out: list[str] = []
+        self._blocked = False
+        self._paused = False
+        self._pumping = False
+        self._told: set[Reason] | None = None  # problems of this peer that are in the log
+
+    # What the transport calls.
+
+    def start(self) -> None:
+        """The connection is made."""
+        if self._protocol is None:
+            return
+        self._pumping = True
+        try:
+            self._protocol.makeConnection(self)
+            self._accept(self._protocol.connectionMade(), alone=True)
+        except Exception:
+            self._accept(self._failed(Failure()))
+        finally:
+            self._pumping = False
+        self._pump()
+
+    def receive(self, runs: list[Run]) -> None:
+        """Lines came, in order, and problems where lines were not as they should be."""
+        if self.state is not State.OPEN:
+            return
+        if self._runs is None:
+            self._runs = iter(runs)
+        elif self._backlog is None:
+            self._backlog = runs
+        else:
+            self._backlog += runs
+        self._pump()
+
+    def end_input(self) -> None:
+        """The peer has finished: answer what it said, then close."""
+        if self.state is State.OPEN:
+            self.state = State.ENDING
+            self.reason = self.reason or Reason.DONE
+            self._pump()
+
+    def writable(self) -> None:
+        """The transport has room again."""
+        self._blocked = False
+        self._pump()
+
+    def fail(self, problem: Problem) -> None:
+        """Tell the peer of a problem that ends the conversation, and close at once."""
+        if self.state >= State.CLOSED:
+            return
+        self._note(problem)
+        self._drop_lines()
+        self._drop_work()
+        self._say(problem)
+        self._flush()
+        self._finish(problem.reason)
+
+    def cut(self, problem: Problem) -> None:
+        """Drop a connection with a problem that its peer cannot be told."""
+        self._note(problem)
+        self.abort(problem.reason)
+
+    def lost(self, reason: Reason) -> Reason:
+        """The connection is gone.
+
+        Args:
+            reason: how it looked to the transport.
+
+        Returns:
+            Why the conversation ended, if that was known better.
+        """
+        self.reason = self.reason or reason
+        self.state = State.GONE
+        self._drop_lines()
+        self._drop_work()
+        self._out.clear()
+        if self._protocol is not None:
+            self._user_call(self._protocol.connectionLost, self.reason)
+            self._protocol = None
+        return self.reason
+
+    # What the factory calls.
+
+    def drain(self) -> None:
+        """Read no more; answer what was read; tell the peer; close."""
+        if self.state is State.OPEN:
+            self.state = State.ENDING
+            self.reason = Reason.SHUTDOWN
+            self._pump()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is in work or a line waits for one."""
+        return bool(self._work) or self._runs is not None
+
+    def check(self, now: float) -> float:
+        """Give up replies that took too long.
+
+        Args:
+            now: the clock's seconds.
+
+        Returns:
+            When to check again, in the clock's seconds.
+        """
+        timeout = self._common.limits.reply_timeout
+        if not timeout:
+            return math.inf
+        if not self._work:
+            return now + timeout
+        oldest = self._work.give_up(now - timeout, self._too_late)
+        self._pump()
+        return min(oldest, now) + timeout
+
+    # What the user's code calls.
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return self._transport.peer
+
+    def sendLine(self, line: str) -> None:
+        """Send a line now, ahead of replies that are not finished.
+
+        After the end of the conversation the line goes nowhere, and is counted as late.
+
+        Args:
+            line: its text, without a delimiter.
+
+        Raises:
+            TypeError: it is not a `str`.
+            ValueError: it holds a newline or a lone surrogate.
+        """
+        if self.state >= State.CLOSING:
+            self._common.counters.late_lines += 1
+            return
+        self._flush()
+        self._send([line])
+        self._hold_or_read()
+
+    def close(self, reason: Reason = Reason.CLOSED) -> None:
+        """Take no more lines, finish the replies in work, send everything, then close."""
+        if self.state >= State.CLOSING:
+            return
+        self.state = State.CLOSING
+        self.reason = reason
+        self._drop_lines()
+        self._pump()
+
+    def abort(self, reason: Reason = Reason.ABORTED) -> None:
+        """Drop the connection now, and whatever is unsent with it."""
+        if self.state is State.GONE:
+            return
+        self.state = State.CLOSED
+        self.reason = reason
+        self._drop_lines()
+        self._drop_work()
+        self._out.clear()
+        self._transport.abort()
+
+    # The one loop.
+
+    def _pump(self) -> None:
+        """Do all that can be done now: send replies in order, deliver lines, end."""
+        if self._pumping or self.state >= State.CLOSED:
+            return
+        self._pumping = True
+        try:
+            while self._send_finished() and self._next_run():
+                self._deliver()
+                self._flush()
+        finally:
+            self._pumping = False
+        if self.state is not State.OPEN and not self.busy:
+            self._end()
+        else:
+            self._hold_or_read()
+
+    def _deliver(self) -> None:
+        """Give a slice of the waiting lines to the user's code.
+
+        Stops at the first reply that is more than a plain string; the lines left stay in the
+        iterator. `close` empties the run under the loop, which ends it.
+        """
+        assert self._lines is not None
+        handle = self._handle
+        append = self._out.append
+        try:
+            if self._work:
+                for line in islice(self._lines, 1):
+                    self._accept(handle(line))
+                return
+            for line in islice(self._lines, SLICE):
+                reply = handle(line)
+                if type(reply) is str:
+                    append(reply)
+                elif reply is not None:
+                    self._accept(reply)
+                    return
+        except Exception:
+            self._accept(self._failed(Failure()))
+
+    def _next_run(self) -> bool:
+        """See that there are lines to deliver, and room for their replies.
+
+        Problems that stand between the runs are told on the way, in their turn.
+        """
+        while self._has_room() and self.state < State.CLOSING:
+            if self._lines is not None and self._lines.__length_hint__():  # type: ignore[attr-defined]
+                return True
+            if self._runs is None:
+                return False
+            run = next(self._runs, None)
+            if isinstance(run, Problem):
+                self._note(run)
+                self._say(run)
+                if run.fatal:
+                    self.close(run.reason)
+            elif run is not None:
+                self._common.counters.lines_in += len(run)
+                self._run = run
+                self._lines = iter(run)
+            else:
+                self._run = self._lines = self._runs = None
+                if self._backlog is not None:
+                    self._runs, self._backlog = iter(self._backlog), None
+        return False
+
+    def _has_room(self) -> bool:
+        """Whether the reply to one more line has a place."""
+        if self._blocked:
+            return False
+        if not self._work:
+            return True
+        window = self._common.limits.window or sys.maxsize
+        return not self._work.alone and len(self._work) < window
+
+    def _send_finished(self) -> bool:
+        """Send what is there of the replies in work, in their order.
+
+        Returns:
+            Whether the transport welcomes more.
+        """
+        self._flush()
+        while self._work and not self._blocked and (lines := self._work.take()):
+            self._out += lines
+            self._flush()
+        return not self._blocked
+
+    def _end(self) -> None:
+        """Everything is answered: say goodbye and close."""
+        if self.reason is Reason.SHUTDOWN:
+            self._say(Problem(Reason.SHUTDOWN))
+            self._flush()
+        self._finish(self.reason or Reason.CLOSED)
+
+    def _finish(self, reason: Reason) -> None:
+        if self.state < State.CLOSED:
+            self.state = State.CLOSED
+            self.reason = reason
+            self._transport.close()
+
+    def _hold_or_read(self) -> None:
+        """Read from the peer only while its lines can be delivered and its replies sent."""
+        hold = self._blocked or self._runs is not None or self.state is not State.OPEN
+        if hold is not self._paused and self.state < State.CLOSED:
+            self._paused = hold
+            if hold:
+                self._transport.pause()
+            else:
+                self._transport.resume()
+
+    # Replies.
+
+    def _accept(self, reply: Reply, alone: bool = False) -> None:
+        """Take a reply of any kind and put it in its place."""
+        if reply is None:
+            return
+        if isinstance(reply, str) and not self._work:
+            self._out.append(reply)
+            return
+        if self._work is None:
+            self._work = ReplyQueue(self._common.reactor, self._failed, self._pump)
+        self._work.put(reply, alone)
+
+    # Problems.
+
+    def _failed(self, failure: Failure) -> str | None:
+        """Log a failure of the user's code; return what to tell the peer."""
+        id = self._common.incidents.failure(failure, self.peer)
+        return self._words(Problem(Reason.INTERNAL, id))
+
+    def _note(self, problem: Problem) -> None:
+        """Count a problem; log the first of its kind on this connection."""
+        if self._told is None:
+            self._told = set()
+        known = problem.reason in self._told
+        self._told.add(problem.reason)
+        self._common.incidents.problem(problem, self.peer, known)
+
+    def _say(self, problem: Problem) -> None:
+        """Tell the peer, in the order of its lines."""
+        self._accept(self._words(problem))
+
+    def _too_late(self) -> str | None:
+        """Note that a reply did not come in time; return what to tell the peer."""
+        problem = Problem(Reason.TIMEOUT)
+        self._note(problem)
+        return self._words(problem)
+
+    def _words(self, problem: Problem) -> str | None:
+        if self._protocol is None:
+            return str(problem)
+        return self._user_call(self._protocol.problem_line, problem)
+
+    def _user_call(self, function: Callable[[A], R], argument: A) -> R | None:
+        """Call the user's code where no reply is expected; log what it raises."""
+        try:
+            result = function(argument)
+        except Exception:
+            self._common.incidents.failure(Failure(), self.peer)
+            return None
+        if isinstance(result, Awaitable):
+            Deferred.fromCoroutine(resolve(result)).addErrback(
+                self._common.incidents.failure, self.peer
+            )
+            return None
+        return result
+
+    # Sending.
+
+    def _flush(self) -> None:
+        """Hand all replies that are ready to the transport."""
+        out = self._out
+        if not out:
+            return
+        if self.state < State.CLOSED:
+            try:
+                self._send(out)
+            except (TypeError, ValueError):
+                lines = out.copy()
+                out.clear()
+                self._send_each(lines)
+        out.clear()
+
+    def _send(self, lines: list[str]) -> None:
+        self._blocked = not self._transport.send(lines)
+        self._common.counters.lines_out += len(lines)
+
+    def _send_each(self, lines: list[str]) -> None:
+        """Some line cannot be sent: find it, and tell the peer in its place."""
+        for line in lines:
+            try:
+                self._send([line])
+            except (TypeError, ValueError):
+                words = self._failed(Failure())
+                if words is not None:
+                    self._send([words])
+
+    # Letting go.
+
+    def _drop_lines(self) -> None:
+        """Drop lines that wait; a loop that delivers them ends here."""
+        if self._run is not None:
+            self._run.clear()
+        self._run = self._lines = self._runs = self._backlog = None
+
+    def _drop_work(self) -> None:
+        work, self._work = self._work, None
+        if work:
+            work.abandon()

@@ -1,0 +1,193 @@
+"""Every knob, once: the line policy and the limits.
+
+Two frozen dataclasses are the only source of names, defaults, ranges and help. The command
+line's flags, their help and the table in the README are made from them, so they cannot disagree.
+
+    LinePolicy(max_line=4096, overlong="close")
+    Limits(window=8, idle_timeout=60)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, cast
+
+from twisted_sock.errors import SettingError
+
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One knob, as the command line and the docs see it.
+
+    Args:
+        name: the field's name.
+        default: its default, of type `str`, `int` or `float`.
+        help: what it does.
+        unit: "bytes", "seconds", or empty.
+        choices: the words allowed; empty for a number.
+    """
+
+    name: str
+    default: str | int | float
+    help: str
+    unit: str
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line, without the leading dashes."""
+        return self.name.replace("_", "-")
+
+    def parse(self, text: str) -> str | int | float:
+        """The value that `text` from a command line stands for.
+
+        Raises:
+            SettingError: it stands for none.
+        """
+        if self.choices:
+            return text
+        try:
+            if isinstance(self.default, float):
+                return float(text)
+            scale = UNITS.get(text[-1:].lower(), 1) if self.unit == "bytes" else 1
+            return int(text[:-1] if scale > 1 else text) * scale
+        except ValueError:
+            raise SettingError(f"{self.name}: {self.expected()}, not {text!r}") from None
+
+    def check(self, value: object) -> None:
+        """See that a value can be used.
+
+        Raises:
+            SettingError: it cannot.
+        """
+        if not self._allows(value):
+            raise SettingError(f"{self.name}: {self.expected()}, not {value!r}")
+
+    def _allows(self, value: object) -> bool:
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if isinstance(self.default, int) and not isinstance(value, int):
+            return False
+        return value >= 0 and math.isfinite(value)
+
+    def expected(self) -> str:
+        """What a value must be, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kind = "a number" if isinstance(self.default, float) else "a whole number"
+        return f"{kind} of {self.unit}, 0 or more" if self.unit else f"{kind}, 0 or more"
+
+
+def _knob(default: Any, help: str, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(
+        default=default, metadata={"help": help, "unit": unit, "choices": choices}
+    )
+
+
+class _Checked:
+    """Checks every field against its own description when an instance is made."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
+        for setting in settings_of(type(self)):
+            setting.check(getattr(self, setting.name))
+
+
+def settings_of(cls: type[_Checked]) -> Iterator[Setting]:
+    """The knobs of one of the dataclasses below, in their order."""
+    for field in dataclasses.fields(cls):
+        meta = field.metadata
+        default = cast("str | int | float", field.default)
+        yield Setting(field.name, default, meta["help"], meta["unit"], meta["choices"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePolicy(_Checked):
+    """What a line is, and what becomes of one that is not as it should be.
+
+    The same on every transport. Lengths are bytes of UTF-8, without the delimiter.
+
+    Raises:
+        SettingError: a value is not among its choices, or is negative.
+    """
+
+    framing: str = _knob(
+        "lines",
+        "lines: a delimiter ends a line; chunk: whatever one read gives is a message",
+        choices=("lines", "chunk"),
+    )
+    delimiter: str = _knob(
+        "lenient",
+        "lenient: LF or CRLF, answered with what the peer sent last; lf or crlf: only this",
+        choices=("lenient", "lf", "crlf"),
+    )
+    max_line: int = _knob(65536, "longest line", "bytes")
+    overlong: str = _knob(
+        "report",
+        "a longer line: report: throw it away and tell the peer; close: tell and close; "
+        "truncate: deliver its beginning",
+        choices=("report", "close", "truncate"),
+    )
+    invalid: str = _knob(
+        "report",
+        "a line that is not UTF-8: report: throw it away and tell the peer; close: tell and "
+        "close; replace: deliver it with U+FFFD",
+        choices=("report", "close", "replace"),
+    )
+    eof_tail: str = _knob(
+        "deliver",
+        "a last line without a delimiter: deliver it or drop it",
+        choices=("deliver", "drop"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(_Checked):
+    """What one peer, and all of them together, may cost. 0 switches a limit off.
+
+    Raises:
+        SettingError: a value is negative or not a number.
+    """
+
+    window: int = _knob(1, "lines of one connection in work at once; 1: one after another")
+    max_connections: int = _knob(10000, "connections at once; one more is told busy")
+    max_per_peer: int = _knob(0, "connections at once from one address; one more is told busy")
+    idle_timeout: float = _knob(600.0, "close after nothing was sent or received", "seconds")
+    line_timeout: float = _knob(30.0, "close when a line begun is not finished", "seconds")
+    reply_timeout: float = _knob(0.0, "give up a reply, tell the peer, go on", "seconds")
+    high_water: int = _knob(
+        1 << 20, "unsent output of one connection past which it is not read", "bytes"
+    )
+    stall_timeout: float = _knob(
+        10.0, "abort a peer that takes none of the output waiting for it", "seconds"
+    )
+    close_grace: float = _knob(
+        3.0, "abort a closing connection when the peer makes no progress", "seconds"
+    )
+    drain_timeout: float = _knob(10.0, "when stopping, abort what is not finished", "seconds")
+
+
+S = TypeVar("S", bound=_Checked)
+
+
+def parse_settings(cls: type[S], texts: dict[str, str]) -> S:
+    """One of the dataclasses above from texts, as a command line or a file has them.
+
+    Args:
+        cls: `LinePolicy` or `Limits`.
+        texts: values by field name; what is left out keeps its default.
+
+    Raises:
+        SettingError: a text is not a value that its field can have.
+    """
+    known = {setting.name: setting for setting in settings_of(cls)}
+    return cls(**{name: known[name].parse(text) for name, text in texts.items()})

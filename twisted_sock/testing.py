@@ -1,0 +1,494 @@
+"""Test a line protocol: in memory on a `Clock`, or over a real socket on a free port.
+
+In memory, there is no reactor, no thread and no waiting: time passes when the test says so, and
+bytes arrive in pieces of the size the test wants. The whole real stack runs, from bytes up::
+
+    def test_shout():
+        peer = connect(str.upper)
+        peer.say("hello", "世界")
+        assert peer.lines() == ["HELLO", "世界"]
+
+Over a real socket, `LocalServer` listens on a free port of 127.0.0.1. For trial, `serve` starts
+one and stops it after the test; for pytest, the fixture `line_server` does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sock.server import Handler, LineFactory
+from twisted_sock.settings import LinePolicy, Limits
+
+#: Bytes that a transport holds before it asks its producer to pause, as Twisted's own do.
+BUFFER = 65536
+
+#: Seconds that a test waits for an answer over a real socket before it fails.
+PATIENCE = 20.0
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class MemoryTransport:
+    """One end of a connection in memory, with the manners of Twisted's TCP transports.
+
+    Made in pairs by `join`. Nothing moves by itself: `Wire.flow` moves it.
+
+    Attributes:
+        reading: whether the protocol of this end takes what the other end sends.
+        piece: the most bytes that the protocol is given at once.
+        dataBuffer: what this end has written and the other has not taken.
+    """
+
+    offset = 0
+
+    def __init__(self, host: IAddress, peer: IAddress) -> None:
+        self._host = host
+        self._peer = peer
+        self.protocol: IProtocol
+        self.other: MemoryTransport
+        self.dataBuffer = b""
+        self.reading = True
+        self.piece = BUFFER
+        self.connected = True
+        self._producer: Any = None
+        self._producer_paused = False
+        self._closing = False
+        self._half_closing = False
+        self._write_closed = False
+        self._read_closed = False
+        self._reset: Failure | None = None
+
+    # ITransport.
+
+    def write(self, data: bytes) -> None:
+        """Take some bytes to send."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        if self.connected and not self._closing and not self._write_closed:
+            self.dataBuffer += data
+            if self._producer is not None and len(self.dataBuffer) > BUFFER:
+                self._producer_paused = True
+                self._producer.pauseProducing()
+
+    def writeSequence(self, data: Any) -> None:
+        """Take several pieces to send."""
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """Close when everything is sent."""
+        self._closing = True
+        self.reading = False
+
+    def loseWriteConnection(self) -> None:
+        """Close the sending side when everything is sent."""
+        self._half_closing = True
+
+    def abortConnection(self) -> None:
+        """Close now."""
+        self._reset = self._reset or Failure(ConnectionAborted())
+
+    def getHost(self) -> IAddress:
+        """The address of this end."""
+        return self._host
+
+    def getPeer(self) -> IAddress:
+        """The address of the other end."""
+        return self._peer
+
+    # IConsumer.
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Tell this producer when to pause."""
+        if self._producer is not None:
+            raise RuntimeError("a producer is registered already")
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """Tell it no more."""
+        self._producer = None
+
+    # IPushProducer.
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self.reading = False
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        self.reading = not self._closing
+
+    def stopProducing(self) -> None:
+        """Close."""
+        self.loseConnection()
+
+    # Moving; each step returns whether something happened.
+
+    def step(self) -> bool:
+        """Do the next thing that is to be done at this end."""
+        if not self.connected:
+            return False
+        return self._break() or self._take() or self._take_end() or self._drained()
+
+    def _break(self) -> bool:
+        if self._reset is None:
+            return False
+        reset = self._reset
+        if self.other.connected and self.other._reset is None:
+            self.other._reset = Failure(ConnectionLost())
+        self._lose(reset)
+        return True
+
+    def _take(self) -> bool:
+        other = self.other
+        if not (self.reading and other.dataBuffer):
+            return False
+        data, other.dataBuffer = other.dataBuffer[: self.piece], other.dataBuffer[self.piece :]
+        self.protocol.dataReceived(data)
+        return True
+
+    def _take_end(self) -> bool:
+        if not (self.reading and self.other._write_closed) or self._read_closed:
+            return False
+        if self.other.dataBuffer:
+            return False
+        self._read_closed = True
+        half = IHalfCloseableProtocol(self.protocol, None)
+        if half is not None:
+            half.readConnectionLost()
+        else:
+            self._lose(Failure(ConnectionDone()))
+        return True
+
+    def _drained(self) -> bool:
+        if self.dataBuffer and not self._write_closed:
+            return False
+        if self._producer is not None and self._producer_paused:
+            self._producer_paused = False
+            self._producer.resumeProducing()
+            return True
+        if self._closing:
+            self._lose(Failure(ConnectionDone()))
+            return True
+        if self._half_closing and not self._write_closed:
+            self._write_closed = True
+            half = IHalfCloseableProtocol(self.protocol, None)
+            if half is not None:
+                half.writeConnectionLost()
+            return True
+        return False
+
+    def _lose(self, reason: Failure) -> None:
+        self.connected = False
+        self._write_closed = True
+        if not reason.check(ConnectionDone):
+            self.dataBuffer = b""
+        self.protocol.connectionLost(reason)
+
+
+class Wire:
+    """Two ends joined in memory.
+
+    Args:
+        ends: the two transports.
+    """
+
+    def __init__(self, *ends: MemoryTransport) -> None:
+        self.ends = ends
+
+    def flow(self) -> None:
+        """Move bytes and ends both ways until nothing moves any more."""
+        while any([end.step() for end in self.ends]):
+            pass
+
+
+def join(server: IProtocol, client: IProtocol, port: int = 40000) -> Wire:
+    """Join two protocols in memory.
+
+    Args:
+        server: sees the client at 127.0.0.1 and `port`.
+        client: sees the server at 127.0.0.1:1234.
+        port: the client's.
+
+    Returns:
+        The wire between them; call its `flow` after anything that either has sent.
+    """
+    near = IPv4Address("TCP", "127.0.0.1", 1234)
+    far = IPv4Address("TCP", "127.0.0.1", port)
+    ends = MemoryTransport(near, far), MemoryTransport(far, near)
+    for end, other, protocol in zip(ends, reversed(ends), (server, client), strict=True):
+        end.other, end.protocol = other, protocol
+    for end in ends:
+        end.protocol.makeConnection(end)
+    wire = Wire(*ends)
+    wire.flow()
+    return wire
+
+
+@implementer(IHalfCloseableProtocol)
+class _Recorder(Protocol):
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.ended = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def readConnectionLost(self) -> None:
+        self.ended = True
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.ended = True
+
+
+class MemoryPeer:
+    """A bare peer of a line server, in the hands of a test.
+
+    Args:
+        factory: whom to connect to.
+        clock: the clock that the factory was made with.
+        port: the port that the server sees this peer at.
+
+    Attributes:
+        clock: moves when `advance` is called.
+        factory: the server's.
+    """
+
+    def __init__(self, factory: LineFactory, clock: Clock, port: int = 40000) -> None:
+        self.factory = factory
+        self.clock = clock
+        self._recorder = _Recorder()
+        protocol = factory.buildProtocol(None)
+        self._wire = join(protocol, self._recorder, port)
+        self._server, self._client = self._wire.ends
+
+    def say(self, *lines: str) -> None:
+        """Send lines, each ended by LF."""
+        self.send("".join(f"{line}\n" for line in lines))
+
+    def send(self, data: bytes | str, piece: int = BUFFER) -> None:
+        """Send exactly this.
+
+        Args:
+            data: bytes, or text for UTF-8.
+            piece: the most bytes that the server is given at once.
+        """
+        self._server.piece = piece
+        self._client.write(data.encode() if isinstance(data, str) else data)
+        self._wire.flow()
+
+    def read(self) -> bytes:
+        """What has come since it was last asked."""
+        self._wire.flow()
+        received = bytes(self._recorder.received)
+        self._recorder.received.clear()
+        return received
+
+    def lines(self) -> list[str]:
+        """The whole lines that have come since it was last asked."""
+        *whole, tail = self.read().split(b"\n")
+        self._recorder.received[:0] = tail
+        return [line.removesuffix(b"\r").decode() for line in whole]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, in small steps."""
+        self._wire.flow()
+        steps = max(1, min(1000, int(seconds * 100)))
+        for _ in range(steps):
+            self.clock.advance(seconds / steps)
+            self._wire.flow()
+
+    def end(self) -> None:
+        """Close the sending side, as `nc -N` does at the end of its input."""
+        self._client.loseWriteConnection()
+        self._wire.flow()
+
+    def close(self) -> None:
+        """Close both sides."""
+        self._client.loseConnection()
+        self._wire.flow()
+
+    def reset(self) -> None:
+        """Break the connection, as a crash does."""
+        self._client.abortConnection()
+        self._wire.flow()
+
+    def stop_reading(self) -> None:
+        """Take nothing more of what the server sends."""
+        self._client.pauseProducing()
+
+    def start_reading(self, piece: int = BUFFER) -> None:
+        """Take again, at most `piece` bytes at a time."""
+        self._client.piece = piece
+        self._client.resumeProducing()
+        self._wire.flow()
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the server's transport holds for this peer."""
+        return len(self._server.dataBuffer)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed its sending side, and everything before was read."""
+        self._wire.flow()
+        return self._recorder.ended
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server has let go of the connection altogether."""
+        self._wire.flow()
+        return not self._server.connected
+
+
+def connect(
+    handler: Handler,
+    *,
+    policy: LinePolicy | None = None,
+    limits: Limits | None = None,
+) -> MemoryPeer:
+    """Connect to a line protocol in memory, on a clock of its own.
+
+    Args:
+        handler: what `LineFactory` takes.
+        policy: what a line is.
+        limits: what peers may cost.
+
+    Returns:
+        The peer. For a second one of the same server, `MemoryPeer(peer.factory, peer.clock)`.
+    """
+    clock = Clock()
+    return MemoryPeer(LineFactory(handler, policy=policy, limits=limits, reactor=clock), clock)
+
+
+def cuts(data: bytes, size: int | None = None) -> Iterator[list[bytes]]:
+    """The ways to cut some bytes that have ever broken a parser.
+
+    Args:
+        data: what to cut.
+        size: the most bytes in which every single place is tried; all places when left out.
+
+    Yields:
+        The whole; single bytes; two pieces, cut at every place; pieces of 2, 3, 5 and 7.
+    """
+    yield [data]
+    for step in (1, 2, 3, 5, 7):
+        yield [data[i : i + step] for i in range(0, len(data), step)]
+    for i in range(1, len(data) if size is None else min(len(data), size)):
+        yield [data[:i], data[i:]]
+
+
+class LocalServer:
+    """A line server on a free port of 127.0.0.1.
+
+    Args:
+        handler: what `LineFactory` takes.
+        policy: what a line is.
+        limits: what peers may cost.
+        reactor: the global reactor when left out.
+
+    Attributes:
+        host: 127.0.0.1.
+        port: the port.
+        factory: the factory.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        policy: LinePolicy | None = None,
+        limits: Limits | None = None,
+        reactor: Any = None,
+    ) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self.factory = LineFactory(
+            handler, policy=policy, limits=limits, reactor=IReactorTime(reactor)
+        )
+        self._listening = reactor.listenTCP(0, self.factory, interface=self.host)
+        self.port: int = self._listening.getHost().port
+
+    def ask(self, *lines: str) -> Deferred[list[str]]:
+        """Connect, send some lines, end; wait for all that is answered.
+
+        Returns:
+            Fires with the lines that came; fails when the server does not close in time.
+        """
+        client = _Asker("".join(f"{line}\n" for line in lines).encode())
+        endpoint = TCP4ClientEndpoint(self._reactor, self.host, self.port)
+        connected: Deferred[Any] = connectProtocol(endpoint, client)
+        answered: Deferred[list[str]] = connected.addCallback(lambda _: client.answered)
+        return answered.addTimeout(PATIENCE, self._reactor)
+
+    def stop(self) -> Deferred[None]:
+        """Stop listening and drain.
+
+        Returns:
+            Fires with None when that is done.
+        """
+        stopped = maybeDeferred(self._listening.stopListening)
+        return gatherResults([stopped, self.factory.drain()]).addCallback(lambda _: None)
+
+
+class _Asker(_Recorder):
+    """Sends, ends, and waits for the other end to close."""
+
+    def __init__(self, question: bytes) -> None:
+        super().__init__()
+        self._question = question
+        self.answered: Deferred[list[str]] = Deferred()
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.write(self._question)
+        transport.loseWriteConnection()
+
+    def readConnectionLost(self) -> None:
+        transport: Any = self.transport
+        transport.loseConnection()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        lines = self.received.decode().split("\n")
+        if lines[-1] == "":
+            del lines[-1]
+        self.answered.callback([line.removesuffix("\r") for line in lines])
+
+
+def serve(case: Any, handler: Handler, **settings: Any) -> LocalServer:
+    """Start a `LocalServer` for one test of trial, and stop it when the test is over.
+
+    Args:
+        case: the `twisted.trial.unittest.TestCase`.
+        handler: what `LineFactory` takes.
+        settings: what else `LocalServer` takes.
+    """
+    server = LocalServer(handler, **settings)
+    case.addCleanup(server.stop)
+    return server

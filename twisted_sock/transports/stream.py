@@ -1,0 +1,447 @@
+"""Byte streams: the only `IProtocol` of the package, for TCP, TLS, UNIX and whatever Twisted has.
+
+It feeds what arrives to a framer, gives the lines to a session, and sends what the session says.
+It sees to what a stream can go wrong with: a peer that does not read, one that begins a line and
+never ends it, one that says nothing, one that never lets a closing connection go.
+
+Unsent output. Twisted's transports buffer without bound and say through the producer interface
+when 64 KiB are in the buffer and when it is empty again. In between, output waits here, where it
+is counted, and goes down a piece at a time. Past the high-water mark the session is told, and
+nothing more is read from this peer until the output is below it again.
+
+Closing. Everything unsent goes out first. Then only the sending side is closed, and what the
+peer still sends is thrown away until it closes too: a socket closed with unread input would send
+a reset, which can destroy what the peer has not read yet. A peer that makes no progress in the
+grace time is cut off.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from typing import Any, Protocol
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sock.deadlines import Deadlines
+from twisted_sock.errors import Problem, Reason
+from twisted_sock.framing import Framer, Run
+from twisted_sock.interfaces import Peer
+from twisted_sock.metrics import Counters
+from twisted_sock.settings import Limits
+
+#: Bytes handed to Twisted's transport at a time; also what it holds before it says "enough".
+PIECE = 65536
+
+#: How often in a stall or grace time progress is looked for.
+LOOKS = 4
+
+
+class StreamSession(Protocol):
+    """What a stream needs of a session."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is in work or a line waits for one."""
+
+    def start(self) -> None:
+        """The connection is made."""
+
+    def receive(self, runs: list[Run]) -> None:
+        """Lines and problems came, in order."""
+
+    def end_input(self) -> None:
+        """The peer has finished."""
+
+    def writable(self) -> None:
+        """The transport has room again."""
+
+    def fail(self, problem: Problem) -> None:
+        """Tell the peer of a problem that ends the conversation, and close."""
+
+    def cut(self, problem: Problem) -> None:
+        """Drop a connection with a problem that its peer cannot be told."""
+
+    def drain(self) -> None:
+        """Take no more lines, answer those that came, close."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
+    def lost(self, reason: Reason) -> Reason:
+        """The connection is gone; return why, if it was known better."""
+
+    def check(self, now: float) -> float:
+        """Give up replies that took too long; return when to check again."""
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of the factory that made it.
+
+    Attributes:
+        reactor: tells the time.
+        limits: the limits.
+        counters: the counters.
+        deadlines: checks streams when they ask for it.
+    """
+
+    reactor: IReactorTime
+    limits: Limits
+    counters: Counters
+    deadlines: Deadlines
+
+    def open_session(self, stream: LineStream) -> StreamSession:
+        """The session of a new connection."""
+
+    def session_ended(self, stream: LineStream, reason: Reason) -> None:
+        """A connection is gone."""
+
+
+class State(enum.IntEnum):
+    """How far a connection is; the numbers only grow."""
+
+    OPEN = 0
+    CLOSING = 1  # what is unsent still goes out; what comes in is thrown away
+    LINGERING = 2  # our side is closed; the peer's not yet
+    GONE = 3
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class LineStream:
+    """One connection that carries lines over a stream of bytes.
+
+    Args:
+        owner: the factory.
+        framer: cuts the stream into lines.
+    """
+
+    __slots__ = (
+        "_active",
+        "_begun",
+        "_choked",
+        "_corked",
+        "_framer",
+        "_input_over",
+        "_mark",
+        "_moved",
+        "_owner",
+        "_queue",
+        "_queued",
+        "bucket",
+        "session",
+        "state",
+        "transport",
+    )
+
+    session: StreamSession
+    transport: Any  # ITransport, and what of its kin it has
+
+    def __init__(self, owner: StreamOwner, framer: Framer) -> None:
+        self._owner = owner
+        self._framer = framer
+        self.state = State.OPEN
+        self.bucket = 0.0
+        self._input_over = False
+        # Stamps, in the clock's seconds.
+        self._active = 0.0  # something was read or sent
+        self._begun = 0.0  # the unfinished line was begun; 0 when there is none
+        self._moved = 0.0  # the peer was last seen to take output
+        self._mark: object = None  # what that was seen by
+        # Output that waits here, because input is being handled or the transport has enough.
+        self._queue: deque[bytes] | None = None
+        self._queued = 0
+        self._corked = False
+        self._choked = False
+
+    # IProtocol: the connection.
+
+    def makeConnection(self, transport: Any) -> None:
+        """The connection is made (see `IProtocol`)."""
+        self.transport = transport
+        self._active = self._owner.reactor.seconds()
+        transport.registerProducer(self, True)
+        self.session = self._owner.open_session(self)
+        self._watch()
+        self._corked = True
+        self.session.start()
+        self._uncork()
+
+    def connectionMade(self) -> None:
+        """Nothing is left to do (see `IProtocol`)."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes came (see `IProtocol`)."""
+        if self.state is not State.OPEN:
+            return
+        owner = self._owner
+        self._active = now = owner.reactor.seconds()
+        owner.counters.bytes_in += len(data)
+        framer = self._framer
+        runs = framer.feed(data)
+        if not framer.partial:
+            self._begun = 0.0
+        elif runs or not self._begun:
+            self._begun = now
+        if runs:
+            self._corked = True
+            self.session.receive(runs)
+            self._uncork()
+
+    def readConnectionLost(self) -> None:
+        """The peer has finished sending (see `IHalfCloseableProtocol`)."""
+        self._input_over = True
+        self._begun = 0.0
+        if self.state is not State.OPEN:
+            self.transport.loseConnection()
+            return
+        self._corked = True
+        runs = self._framer.end()
+        if runs:
+            self.session.receive(runs)
+        self.session.end_input()
+        self._uncork()
+
+    def writeConnectionLost(self) -> None:
+        """Everything is sent and our side closed (see `IHalfCloseableProtocol`)."""
+        self.state = State.LINGERING
+        self._moved = self._owner.reactor.seconds()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone (see `IProtocol`)."""
+        self.state = State.GONE
+        self._owner.deadlines.forget(self)
+        self._queue = None
+        self._queued = 0
+        clean = self._input_over or reason.check(ConnectionDone)
+        ended = self.session.lost(Reason.DONE if clean else Reason.LOST)
+        self._owner.session_ended(self, ended)
+
+    # LineTransport: what the session asks for.
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return Peer(self.transport.getPeer())
+
+    def send(self, lines: list[str]) -> bool:
+        """Send some lines (see `LineTransport`)."""
+        data = self._framer.encode(lines)
+        if self.state is not State.OPEN:
+            return True
+        self._owner.counters.bytes_out += len(data)
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(data)
+        self._queued += len(data)
+        if not self._corked or self._queued > PIECE:
+            self._write_queued()
+        return not self._full()
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._begun:
+            self._begun = self._owner.reactor.seconds()
+        self.transport.resumeProducing()
+
+    def close(self) -> None:
+        """Send what is unsent, then close; see that it ends."""
+        if self.state is not State.OPEN:
+            return
+        self.state = State.CLOSING
+        self._moved = self._owner.reactor.seconds()
+        self._look()
+        self._write_queued()
+        if not self._queued:
+            self._hang_up()
+        self._watch()
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self.state is not State.GONE:
+            self.state = State.CLOSING
+            self._queue = None
+            self._queued = 0
+            self.transport.abortConnection()
+
+    # IPushProducer: what the transport says of its buffer.
+
+    def pauseProducing(self) -> None:
+        """The transport has enough for now (see `IPushProducer`)."""
+        if not self._choked:
+            self._choked = True
+            self._moved = self._owner.reactor.seconds()
+            self._look()
+            self._watch()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty (see `IPushProducer`)."""
+        self._choked = False
+        self._moved = self._owner.reactor.seconds()
+        self._write_queued()
+        if self.state is State.CLOSING:
+            if not self._queued:
+                self._hang_up()
+        elif not self._full():
+            self._corked = True
+            self.session.writable()
+            self._uncork()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, as `connectionLost` will say (see `IProducer`)."""
+
+    # Output.
+
+    def _uncork(self) -> None:
+        """Input is handled: everything that was said meanwhile goes out in one write."""
+        self._corked = False
+        if self._queued:
+            self._write_queued()
+
+    def _write_queued(self) -> None:
+        """Hand what waits to the transport, until it has enough."""
+        queue = self._queue
+        if queue and not self._corked:
+            self._active = self._owner.reactor.seconds()
+        while queue and not self._choked:
+            data = queue.popleft() if len(queue) == 1 else _next_piece(queue)
+            self._queued -= len(data)
+            self.transport.write(data)
+        if not queue:
+            self._queue = None
+
+    def _full(self) -> bool:
+        """Whether there is more unsent than the high-water mark allows."""
+        high_water = self._owner.limits.high_water
+        return self._choked and 0 < high_water < self._queued + PIECE
+
+    def _hang_up(self) -> None:
+        """Everything is with the transport: close, the sending side first where that can be."""
+        transport = self.transport
+        transport.unregisterProducer()
+        halves = hasattr(transport, "loseWriteConnection")
+        if self._input_over or not halves or ISSLTransport.providedBy(transport):
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()
+            transport.resumeProducing()
+
+    # Deadlines.
+
+    def check(self, now: float) -> float:
+        """Act on what is due (see `Watched`)."""
+        if self._choked or self.state is State.CLOSING:
+            self._look()
+        for due, act in RULES:
+            if due(self, now) <= now:
+                act(self)
+                break
+        return self._next_check(now)
+
+    def _watch(self) -> None:
+        if self.state is not State.GONE:
+            now = self._owner.reactor.seconds()
+            self._owner.deadlines.watch(self, self._next_check(now))
+
+    def _next_check(self, now: float) -> float:
+        """The first time at which anything can be due."""
+        if self.state is State.GONE:
+            return math.inf
+        times = [due(self, now) for due, _ in RULES]
+        look = self._look_again(now)
+        return min(*times, look, self.session.check(now))
+
+    def _look_again(self, now: float) -> float:
+        """When to see whether the peer has taken some output."""
+        limits = self._owner.limits
+        if self.state is State.CLOSING:
+            return now + (limits.close_grace or math.inf) / LOOKS
+        if self._choked:
+            return now + (limits.stall_timeout or math.inf) / LOOKS
+        return math.inf
+
+    def _look(self) -> None:
+        """See whether the peer has taken some output since the last look."""
+        mark = _progress(self.transport)
+        if mark != self._mark:
+            self._mark = mark
+            self._moved = self._owner.reactor.seconds()
+
+    def _stuck_at(self, now: float) -> float:
+        """When a closing connection has waited long enough."""
+        grace = self._owner.limits.close_grace
+        closing = self.state in (State.CLOSING, State.LINGERING)
+        return self._moved + grace if grace and closing else math.inf
+
+    def _give_up(self) -> None:
+        """The peer does not take the rest, or does not close its side."""
+        if self.state is State.LINGERING:
+            self.transport.loseConnection()
+        else:
+            self.session.cut(Problem(Reason.STUCK))
+
+    def _slow_at(self, now: float) -> float:
+        """When a peer that takes no output is given up."""
+        timeout = self._owner.limits.stall_timeout
+        waits = self._choked and self.state is State.OPEN
+        return self._moved + timeout if timeout and waits else math.inf
+
+    def _partial_at(self, now: float) -> float:
+        """When a line that was begun must have ended. We must have been reading meanwhile."""
+        timeout = self._owner.limits.line_timeout
+        if not timeout or self.state is not State.OPEN:
+            return math.inf
+        reading = not self.session.busy and not self._full()
+        return (self._begun if reading and self._begun else now) + timeout
+
+    def _idle_at(self, now: float) -> float:
+        """When nothing will have been said for too long."""
+        timeout = self._owner.limits.idle_timeout
+        if not timeout or self.state is not State.OPEN:
+            return math.inf
+        waits = self.session.busy or self._choked
+        return (now if waits else max(self._active, self._moved)) + timeout
+
+
+#: When a rule is broken (in the clock's seconds, given what is known now), and what is done then.
+RULES = (
+    (LineStream._stuck_at, LineStream._give_up),
+    (LineStream._slow_at, lambda stream: stream.session.cut(Problem(Reason.SLOW))),
+    (LineStream._partial_at, lambda stream: stream.session.fail(Problem(Reason.PARTIAL))),
+    (LineStream._idle_at, lambda stream: stream.session.fail(Problem(Reason.IDLE))),
+)
+
+
+def _next_piece(queue: deque[bytes]) -> bytes:
+    """Some of what waits, about as much as a transport takes at a time."""
+    pieces = [queue.popleft()]
+    size = len(pieces[0])
+    while queue and size + len(queue[0]) <= PIECE:
+        size += len(queue[0])
+        pieces.append(queue.popleft())
+    return b"".join(pieces)
+
+
+def _progress(transport: Any) -> object:
+    """Something that changes whenever the peer takes output; None where that cannot be seen.
+
+    Twisted's descriptors keep what is unsent in `dataBuffer` from `offset` on, and touch both
+    only when the socket took something. Wrappers, like that of TLS, have them below.
+    """
+    while not hasattr(transport, "dataBuffer"):
+        transport = getattr(transport, "transport", None)
+        if transport is None:
+            return None
+    return len(transport.dataBuffer), transport.offset
