@@ -195,38 +195,38 @@ class LineFramer:
 class ChunkFramer:
     """Whatever one read gives is one message, as bare-sockets programs have it.
 
-    A character cut by the end of a read is completed by the next.
+    A read that ends inside a character is not the end of a message: the next completes both.
     """
 
-    __slots__ = ("_decoder", "_limit", "_over", "_policy")
+    __slots__ = ("_decoder", "_held", "_limit", "_over", "_policy", "_size")
 
     def __init__(self, policy: LinePolicy) -> None:
         self._policy = policy
         self._limit = policy.max_line or sys.maxsize
         errors = "replace" if policy.invalid == "replace" else "strict"
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
+        self._held = ""  # what is there of a message whose last character is cut
+        self._size = 0  # bytes of it
         self._over = False
 
     @property
     def partial(self) -> bool:
         """Whether a character was begun and not ended."""
-        return bool(self._decoder.getstate()[0])
+        return self._size > 0
 
     def feed(self, data: bytes) -> list[Run]:
         """Take what one read gave; return it as one message."""
         if self._over:
             return []
-        if len(data) > self._limit:
-            if self._policy.overlong != "truncate":
-                self._decoder.reset()
-                self._over = self._policy.overlong == "close"
-                return [too_long(self._limit, self._over)]
-            data = bytes(beginning(data, self._limit))
+        room = self._limit - self._size
+        if len(data) > room:
+            return self._too_long(data, room)
+        self._size += len(data)
         return self._decode(data, final=False)
 
     def end(self) -> list[Run]:
         """No more will come; a character left unfinished is not UTF-8."""
-        if self._over or self._policy.eof_tail == "drop":
+        if self._over or not self._size or self._policy.eof_tail == "drop":
             return []
         return self._decode(b"", final=True)
 
@@ -240,12 +240,34 @@ class ChunkFramer:
 
     def _decode(self, data: bytes, final: bool) -> list[Run]:
         try:
-            text = self._decoder.decode(data, final)
+            self._held += self._decoder.decode(data, final)
         except UnicodeDecodeError as error:
-            self._decoder.reset()
+            # The decoder counts from the character that the data completes.
+            begun = self._size - len(data) - len(self._decoder.getstate()[0])
             self._over = self._policy.invalid == "close"
-            return [not_utf8(error.start, self._over)]
-        return [[text]] if text else []
+            self._take()
+            return [not_utf8(begun + error.start, self._over)]
+        cut = self._decoder.getstate()[0]
+        return [] if cut or not self._held else [[self._take()]]
+
+    def _too_long(self, data: bytes, room: int) -> list[Run]:
+        if self._policy.overlong != "truncate":
+            self._over = self._policy.overlong == "close"
+            self._take()
+            return [too_long(self._limit, self._over)]
+        whole = bytes(beginning(data, room))
+        self._size += len(whole)
+        runs = self._decode(whole, final=False)
+        if not runs and self._held:
+            return [[self._take()]]
+        return runs
+
+    def _take(self) -> str:
+        """The message so far; the next begins."""
+        message, self._held = self._held, ""
+        self._size = 0
+        self._decoder.reset()
+        return message
 
 
 def beginning(raw: bytes | bytearray, size: int) -> bytes | bytearray:

@@ -26,13 +26,13 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
 from twisted_sock.errors import PlugError
-from twisted_sock.interfaces import ILinePlug, LineApplication
+from twisted_sock.interfaces import ILinePlug, LineApplication, LineFunction
 from twisted_sock.protocols import PROTOCOLS
 from twisted_sock.server import Handler
 
@@ -73,22 +73,21 @@ def load(plug: str) -> Handler:
     if not isinstance(target, type):
         if arguments or options:
             raise PlugError(f"{name} is a function and takes no options")
-        return target
+        return cast(LineFunction, target)
     return _configured(name, target, arguments, options)
 
 
 def describe() -> Iterator[tuple[str, str]]:
     """Every plug that can be named: the name with its options, and what it does."""
-    known = {name: LinePlug(name, "", target) for name, target in PROTOCOLS.items()}
-    known.update({plug.name: plug for plug in getPlugins(ILinePlug)})
-    for name, plug in sorted(known.items()):
+    known = {name: (target, "") for name, target in PROTOCOLS.items()}
+    known.update({plug.name: (plug.target, plug.summary) for plug in getPlugins(ILinePlug)})
+    for name, (path, summary) in sorted(known.items()):
         try:
-            target = _import(plug.target)
+            target = _import(path)
         except PlugError as error:
             yield name, f"cannot be used: {error}"
             continue
-        summary = plug.summary or (inspect.getdoc(target) or "").split("\n")[0]
-        yield name + _usage(target), summary
+        yield name + _usage(target), summary or (inspect.getdoc(target) or "").split("\n")[0]
 
 
 def _parse(plug: str) -> tuple[str, list[str], dict[str, str]]:

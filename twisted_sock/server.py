@@ -311,7 +311,7 @@ class LineService(Service):
     def _cannot_listen(self, failure: Failure, name: str, failed: list[ListenError]) -> None:
         if failure.check(CancelledError):
             return
-        failed.append(ListenError(f"cannot listen on {name}: {_why(failure.value)}"))
+        failed.append(ListenError(f"{_why(failure.value)}: cannot listen on {name}"))
         self.log.critical("{error}", error=str(failed[-1]))
 
     def _stop_listening(self) -> Deferred[Any]:

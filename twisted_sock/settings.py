@@ -43,6 +43,16 @@ class Setting:
         """The name on the command line, without the leading dashes."""
         return self.name.replace("_", "-")
 
+    @property
+    def meta(self) -> str:
+        """What stands for a value in the help."""
+        return "WORD" if self.choices else self.unit.upper() or "N"
+
+    @property
+    def shown(self) -> str:
+        """The default as a person would write it."""
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
     def parse(self, text: str) -> str | int | float:
         """The value that `text` from a command line stands for.
 
@@ -130,7 +140,7 @@ class LinePolicy(_Checked):
         "lenient: LF or CRLF, answered with what the peer sent last; lf or crlf: only this",
         choices=("lenient", "lf", "crlf"),
     )
-    max_line: int = _knob(65536, "longest line", "bytes")
+    max_line: int = _knob(65536, "longest line, without its delimiter; 0 = no limit", "bytes")
     overlong: str = _knob(
         "report",
         "a longer line: report: throw it away and tell the peer; close: tell and close; "
@@ -161,19 +171,27 @@ class Limits(_Checked):
     window: int = _knob(1, "lines of one connection in work at once; 1: one after another")
     max_connections: int = _knob(10000, "connections at once; one more is told busy")
     max_per_peer: int = _knob(0, "connections at once from one address; one more is told busy")
-    idle_timeout: float = _knob(600.0, "close after nothing was sent or received", "seconds")
-    line_timeout: float = _knob(30.0, "close when a line begun is not finished", "seconds")
-    reply_timeout: float = _knob(0.0, "give up a reply, tell the peer, go on", "seconds")
+    idle_timeout: float = _knob(
+        600.0, "close after nothing was sent or received for so long", "seconds"
+    )
+    line_timeout: float = _knob(
+        30.0, "close when a line that was begun is not ended for so long", "seconds"
+    )
+    reply_timeout: float = _knob(
+        0.0, "give up a reply after so long, tell the peer, and go on", "seconds"
+    )
     high_water: int = _knob(
         1 << 20, "unsent output of one connection past which it is not read", "bytes"
     )
     stall_timeout: float = _knob(
-        10.0, "abort a peer that takes none of the output waiting for it", "seconds"
+        10.0, "cut off a peer that takes none of its output for so long", "seconds"
     )
     close_grace: float = _knob(
-        3.0, "abort a closing connection when the peer makes no progress", "seconds"
+        3.0, "when closing, cut off a peer that takes nothing for so long", "seconds"
     )
-    drain_timeout: float = _knob(10.0, "when stopping, abort what is not finished", "seconds")
+    drain_timeout: float = _knob(
+        10.0, "when stopping, cut off what is not finished after so long", "seconds"
+    )
 
 
 S = TypeVar("S", bound=_Checked)

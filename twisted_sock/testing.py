@@ -14,7 +14,6 @@ one and stops it after the test; for pytest, the fixture `line_server` does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +36,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sock.server import Handler, LineFactory
-from twisted_sock.settings import LinePolicy, Limits
+from twisted_sock.settings import Limits, LinePolicy
 
 #: Bytes that a transport holds before it asks its producer to pause, as Twisted's own do.
 BUFFER = 65536
@@ -216,7 +215,7 @@ class Wire:
 
     def flow(self) -> None:
         """Move bytes and ends both ways until nothing moves any more."""
-        while any([end.step() for end in self.ends]):
+        while any(end.step() for end in self.ends):
             pass
 
 

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
+    IProtocol,
     IPushProducer,
     IReactorTime,
     ISSLTransport,
@@ -115,7 +116,7 @@ class State(enum.IntEnum):
     GONE = 3
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class LineStream:
     """One connection that carries lines over a stream of bytes.
 
