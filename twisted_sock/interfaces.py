@@ -68,6 +68,9 @@ class LineTransport(Protocol):
     def resume(self) -> None:
         """Read again."""
 
+    def ending(self) -> None:
+        """The last replies come now, then `close`: a peer that takes none of them is cut off."""
+
     def close(self) -> None:
         """Send what is unsent, then close. Nothing may be sent any more."""
 

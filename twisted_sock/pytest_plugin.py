@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twisted.logger import ILogObserver
+from zope.interface import implementer
 
 if TYPE_CHECKING:
     from twisted_sock.testing import LocalServer
@@ -67,6 +69,7 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[LoggedErrors]:
         pytest.fail("left behind: " + "; ".join(left + found))
 
 
+@implementer(ILogObserver)
 class LoggedErrors:
     """A log observer that keeps failures."""
 
@@ -87,6 +90,6 @@ class LoggedErrors:
 
 def _left(reactor: Any) -> list[Any]:
     """What a reactor still has to do."""
-    internal = getattr(reactor, "_internalReaders", set())
+    internal: set[Any] = getattr(reactor, "_internalReaders", set())
     readers = [each for each in reactor.getReaders() if each not in internal]
     return [*reactor.getDelayedCalls(), *readers, *reactor.getWriters()]

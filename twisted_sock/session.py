@@ -44,8 +44,13 @@ from twisted_sock.metrics import Counters
 from twisted_sock.replies import ReplyQueue, resolve
 from twisted_sock.settings import Limits
 
-#: Lines given to the user's code before its replies are sent and the room for them is looked at.
-SLICE = 128
+#: Lines given to the user's code at once, before its replies are sent and the room for more is
+#: looked at: at first, and at most while replies are short.
+FIRST_SLICE = 16
+MOST_SLICE = 256
+
+#: Characters that the replies to one slice should not have more of.
+ENOUGH = 32768
 
 
 A = TypeVar("A")
@@ -102,6 +107,7 @@ class Session:
         "_pumping",
         "_run",
         "_runs",
+        "_slice",
         "_told",
         "_transport",
         "_work",
@@ -133,6 +139,7 @@ class Session:
         self._blocked = False
         self._paused = False
         self._pumping = False
+        self._slice = FIRST_SLICE
         self._told: set[Reason] | None = None  # problems of this peer that are in the log
 
     # What the transport calls.
@@ -275,6 +282,7 @@ class Session:
         self.state = State.CLOSING
         self.reason = reason
         self._drop_lines()
+        self._transport.ending()
         self._pump()
 
     def abort(self, reason: Reason = Reason.ABORTED) -> None:
@@ -301,6 +309,7 @@ class Session:
                 self._flush()
         finally:
             self._pumping = False
+        self._flush()
         if self.state is not State.OPEN and not self.busy:
             self._end()
         else:
@@ -314,19 +323,23 @@ class Session:
         """
         assert self._lines is not None
         handle = self._handle
-        append = self._out.append
+        out = self._out
+        append = out.append
         try:
             if self._work:
                 for line in islice(self._lines, 1):
                     self._accept(handle(line))
                 return
-            for line in islice(self._lines, SLICE):
+            for line in islice(self._lines, self._slice):
                 reply = handle(line)
                 if type(reply) is str:
                     append(reply)
                 elif reply is not None:
                     self._accept(reply)
                     return
+            if len(out) >= self._slice:
+                enough = sum(map(len, out)) > ENOUGH
+                self._slice = self._slice // 2 or 1 if enough else min(self._slice * 2, MOST_SLICE)
         except Exception:
             self._accept(self._failed(Failure()))
 

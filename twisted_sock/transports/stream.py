@@ -111,9 +111,10 @@ class State(enum.IntEnum):
     """How far a connection is; the numbers only grow."""
 
     OPEN = 0
-    CLOSING = 1  # what is unsent still goes out; what comes in is thrown away
-    LINGERING = 2  # our side is closed; the peer's not yet
-    GONE = 3
+    ENDING = 1  # the last replies come; what comes in is thrown away
+    CLOSING = 2  # nothing is said any more; what is unsent still goes out
+    LINGERING = 3  # our side is closed; the peer's not yet
+    GONE = 4
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
@@ -128,6 +129,7 @@ class LineStream:
     __slots__ = (
         "_active",
         "_begun",
+        "_below",
         "_choked",
         "_corked",
         "_framer",
@@ -154,12 +156,13 @@ class LineStream:
         self._input_over = False
         # Stamps, in the clock's seconds.
         self._active = 0.0  # something was read or sent
-        self._begun = 0.0  # the unfinished line was begun; 0 when there is none
+        self._begun = math.inf  # the unfinished line was begun; never, when there is none
         self._moved = 0.0  # the peer was last seen to take output
         self._mark: object = None  # what that was seen by
         # Output that waits here, because input is being handled or the transport has enough.
         self._queue: deque[bytes] | None = None
         self._queued = 0
+        self._below = 0  # the most that the transport holds when it has said "enough"
         self._corked = False
         self._choked = False
 
@@ -189,8 +192,8 @@ class LineStream:
         framer = self._framer
         runs = framer.feed(data)
         if not framer.partial:
-            self._begun = 0.0
-        elif runs or not self._begun:
+            self._begun = math.inf
+        elif runs or self._begun > now:
             self._begun = now
         if runs:
             self._corked = True
@@ -200,9 +203,10 @@ class LineStream:
     def readConnectionLost(self) -> None:
         """The peer has finished sending (see `IHalfCloseableProtocol`)."""
         self._input_over = True
-        self._begun = 0.0
+        self._begun = math.inf
         if self.state is not State.OPEN:
-            self.transport.loseConnection()
+            if self.state >= State.CLOSING and not self._queued:
+                self.transport.loseConnection()
             return
         self._corked = True
         runs = self._framer.end()
@@ -236,7 +240,7 @@ class LineStream:
     def send(self, lines: list[str]) -> bool:
         """Send some lines (see `LineTransport`)."""
         data = self._framer.encode(lines)
-        if self.state is not State.OPEN:
+        if self.state >= State.CLOSING:
             return True
         self._owner.counters.bytes_out += len(data)
         if self._queue is None:
@@ -253,13 +257,20 @@ class LineStream:
 
     def resume(self) -> None:
         """Read again."""
-        if self._begun:
+        if self._begun < math.inf:
             self._begun = self._owner.reactor.seconds()
         self.transport.resumeProducing()
 
+    def ending(self) -> None:
+        """The last replies come; see that it ends."""
+        self.state = max(self.state, State.ENDING)
+        self._moved = self._owner.reactor.seconds()
+        self._look()
+        self._watch()
+
     def close(self) -> None:
         """Send what is unsent, then close; see that it ends."""
-        if self.state is not State.OPEN:
+        if self.state >= State.CLOSING:
             return
         self.state = State.CLOSING
         self._moved = self._owner.reactor.seconds()
@@ -319,6 +330,7 @@ class LineStream:
         while queue and not self._choked:
             data = queue.popleft() if len(queue) == 1 else _next_piece(queue)
             self._queued -= len(data)
+            self._below = PIECE + len(data)
             self.transport.write(data)
         if not queue:
             self._queue = None
@@ -326,7 +338,7 @@ class LineStream:
     def _full(self) -> bool:
         """Whether there is more unsent than the high-water mark allows."""
         high_water = self._owner.limits.high_water
-        return self._choked and 0 < high_water < self._queued + PIECE
+        return self._choked and 0 < high_water < self._queued + self._below
 
     def _hang_up(self) -> None:
         """Everything is with the transport: close, the sending side first where that can be."""
@@ -343,7 +355,7 @@ class LineStream:
 
     def check(self, now: float) -> float:
         """Act on what is due (see `Watched`)."""
-        if self._choked or self.state is State.CLOSING:
+        if self._choked or self.state in (State.ENDING, State.CLOSING):
             self._look()
         for due, act in RULES:
             if due(self, now) <= now:
@@ -367,7 +379,7 @@ class LineStream:
     def _look_again(self, now: float) -> float:
         """When to see whether the peer has taken some output."""
         limits = self._owner.limits
-        if self.state is State.CLOSING:
+        if self.state in (State.ENDING, State.CLOSING):
             return now + (limits.close_grace or math.inf) / LOOKS
         if self._choked:
             return now + (limits.stall_timeout or math.inf) / LOOKS
@@ -383,7 +395,7 @@ class LineStream:
     def _stuck_at(self, now: float) -> float:
         """When a closing connection has waited long enough."""
         grace = self._owner.limits.close_grace
-        closing = self.state in (State.CLOSING, State.LINGERING)
+        closing = self.state is not State.OPEN
         return self._moved + grace if grace and closing else math.inf
 
     def _give_up(self) -> None:
@@ -405,7 +417,7 @@ class LineStream:
         if not timeout or self.state is not State.OPEN:
             return math.inf
         reading = not self.session.busy and not self._full()
-        return (self._begun if reading and self._begun else now) + timeout
+        return (min(self._begun, now) if reading else now) + timeout
 
     def _idle_at(self, now: float) -> float:
         """When nothing will have been said for too long."""

@@ -1,0 +1,222 @@
+"""The promises of every transport, in memory; and what only a stream has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.contracts import PROMISES
+from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from twisted_sock.testing import MemoryPeer, connect
+
+
+class MemoryWorld:
+    """Peers in memory; waiting lets the clock run."""
+
+    tells_resets = True
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.peers: list[MemoryPeer] = []
+
+    def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
+        self.factory = LineFactory(handler, policy=policy, limits=limits, reactor=self.clock)
+
+    async def connect(self) -> AsyncPeer:
+        self.peers.append(AsyncPeer(self))
+        return self.peers[-1]
+
+    async def until(self, condition: Any) -> None:
+        for _ in range(10_000):
+            if condition():
+                return
+            for peer in self.peers:
+                peer.advance(0)
+            self.clock.advance(0.01)
+        raise AssertionError("it never came true")
+
+
+class AsyncPeer(MemoryPeer):
+    """A peer in memory, as the promises want it."""
+
+    def __init__(self, world: MemoryWorld) -> None:
+        super().__init__(world.factory, world.clock)
+        self._world = world
+        self._lines: list[str] = []
+
+    async def lines(self, count: int) -> list[str]:  # type: ignore[override]
+        await self._world.until(lambda: self._came() >= count)
+        lines, self._lines = self._lines[:count], self._lines[count:]
+        return lines
+
+    async def rest(self) -> list[str]:
+        await self._world.until(lambda: self.ended)
+        self._came()
+        self.close()
+        return self._lines
+
+    def _came(self) -> int:
+        self._lines += super().lines()
+        return len(self._lines)
+
+
+class PromisesInMemory(SynchronousTestCase):
+    """One test for each promise of `tests.contracts`."""
+
+
+def _test(promise: Any) -> Any:
+    def test(self: SynchronousTestCase) -> None:
+        world = MemoryWorld()
+        kept: Deferred[None] = Deferred.fromCoroutine(promise(world))
+        self.successResultOf(kept)
+        self.flushLoggedErrors(ValueError)
+        for peer in world.peers:
+            peer.reset()
+            peer.advance(30)
+        self.assertEqual(world.clock.getDelayedCalls(), [])
+
+    return test
+
+
+for _promise in PROMISES:
+    setattr(PromisesInMemory, f"test_{_promise.__name__}", _test(_promise))
+
+
+class SlowReader(SynchronousTestCase):
+    def test_unsent_output_is_bounded_by_the_high_water_mark(self):
+        peer = connect(lambda line: "x" * 4000, limits=Limits(high_water=200_000))
+        peer.stop_reading()
+        peer.send(b"\n" * 100_000)
+        counters = peer.factory.counters
+        self.assertLess(counters.bytes_out, 200_000 + 2 * 65536)
+
+    def test_any_high_water_mark_bounds_what_a_generator_gives(self):
+        given = []
+
+        def endless(line):
+            number = 0
+            while True:
+                number += 1
+                given.append(number)
+                yield "x" * 1000
+
+        peer = connect(endless)
+        peer.stop_reading()
+        peer.say("go")
+        self.assertLess(len(given), 2000)
+        peer.reset()
+        self.assertTrue(peer.gone)
+
+    def test_a_slow_peer_that_makes_progress_is_not_cut_off(self):
+        peer = connect(lambda line: "x" * 1_000_000, limits=Limits(stall_timeout=10))
+        peer.stop_reading()
+        peer.say("go")
+        for _ in range(20):
+            peer.advance(8)
+            peer.start_reading(piece=1000)
+            peer.stop_reading()
+            peer._wire.flow()
+        self.assertFalse(peer.gone)
+
+    def test_a_stalled_peer_is_cut_off_in_time(self):
+        peer = connect(lambda line: "x" * 1_000_000, limits=Limits(stall_timeout=10))
+        peer.stop_reading()
+        peer.say("go")
+        peer.advance(9.9)
+        self.assertFalse(peer.gone)
+        peer.advance(3)
+        self.assertTrue(peer.gone)
+
+    def test_zero_switches_the_mark_off(self):
+        peer = connect(lambda line: line * 1000, limits=Limits(high_water=0))
+        peer.stop_reading()
+        peer.say(*["abcd"] * 3000)
+        self.assertEqual(peer.factory.counters.lines_out, 3000)
+
+
+class Timers(SynchronousTestCase):
+    def test_a_peer_at_work_is_not_idle(self):
+        waiting = Deferred()
+        peer = connect(lambda line: waiting, limits=Limits(idle_timeout=10))
+        peer.say("x")
+        peer.advance(60)
+        waiting.callback("done")
+        self.assertEqual(peer.lines(), ["done"])
+
+    def test_speaking_and_being_spoken_to_both_count(self):
+        opened = []
+
+        class Pushed(LineProtocol):
+            def connectionMade(self):
+                opened.append(self)
+
+        peer = connect(Pushed, limits=Limits(idle_timeout=10))
+        for _ in range(5):
+            peer.advance(8)
+            opened[0].sendLine("tick")
+        self.assertEqual(peer.lines(), ["tick"] * 5)
+        peer.advance(11)
+        self.assertEqual(peer.lines(), ["ERR idle nothing was said for too long"])
+
+    def test_a_line_that_could_not_be_read_has_time_to_end(self):
+        waiting = Deferred()
+        peer = connect(lambda line: waiting, limits=Limits(line_timeout=10))
+        peer.send(b"one\ntw")
+        peer.advance(60)
+        waiting.callback("ok")
+        peer.advance(5)
+        self.assertEqual(peer.lines(), ["ok"])
+        self.assertFalse(peer.ended)
+        peer.advance(6)
+        self.assertTrue(peer.ended)
+
+    def test_a_dripping_peer_does_not_win_time(self):
+        peer = connect(str.upper, limits=Limits(line_timeout=10))
+        for _ in range(11):
+            peer.send(b"x")
+            peer.advance(1)
+        self.assertEqual(peer.lines(), ["ERR partial a line was begun but not finished in time"])
+
+    def test_one_delayed_call_for_all_connections(self):
+        first = connect(str.upper)
+        others = [MemoryPeer(first.factory, first.clock) for _ in range(50)]
+        self.assertEqual(len(first.clock.getDelayedCalls()), 1)
+        for peer in [first, *others]:
+            peer.close()
+        self.assertEqual(first.clock.getDelayedCalls(), [])
+
+
+class Closing(SynchronousTestCase):
+    def test_a_slow_peer_gets_everything_as_long_as_it_reads(self):
+        class Bye(LineProtocol):
+            def lineReceived(self, line):
+                self.close()
+                return "x" * 500_000
+
+        peer = connect(Bye, limits=Limits(close_grace=3))
+        peer.stop_reading()
+        peer.say("go")
+        received = 0
+        for _ in range(60):
+            peer.advance(2)
+            peer.start_reading(piece=10_000)
+            received += len(peer.read())
+        self.assertEqual(received, 500_001)
+        self.assertEqual(peer.factory.counters.closed, {Reason.CLOSED: 1})
+
+    def test_input_after_close_is_thrown_away(self):
+        class Bye(LineProtocol):
+            def lineReceived(self, line):
+                self.close()
+                return line
+
+        peer = connect(Bye)
+        peer.say("a", "b")
+        peer.say("c")
+        self.assertEqual(peer.lines(), ["a"])
+        self.assertEqual(peer.factory.counters.lines_in, 2)
+        peer.close()
+        self.assertEqual(peer.factory.counters.closed, {Reason.CLOSED: 1})
