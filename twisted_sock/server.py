@@ -319,7 +319,12 @@ class LineService(Service):
         for each in listening:
             each.cancel()
         ports, self.ports = self.ports, []
-        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        return DeferredList(
+            [maybeDeferred(port.stopListening).addErrback(self._cannot_stop) for port in ports]
+        )
+
+    def _cannot_stop(self, failure: Failure) -> None:
+        self.log.failure("a port could not be stopped", failure=failure)
 
 
 def _why(error: BaseException | None) -> str:

@@ -1,0 +1,2 @@
+def answer(line):
+    return line.upper() + "!"

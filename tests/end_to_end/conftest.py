@@ -1,0 +1,60 @@
+"""Fixtures that start programs and see that they end with the test."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from .programs import Program, Server, Terminal, script
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a program in the test's folder: `run(command, ...)` as for `Program`."""
+    with ExitStack() as stack:
+
+        def start(command, *, kind=Program, **more):
+            program = kind(command, tmp_path, **more)
+            stack.callback(program.reap)
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def twistd(run):
+    """Run `twistd -n sockservice` with some options, that may be wrong."""
+
+    def start(*options, **more):
+        return run([*script("twistd"), "-n", "--pidfile=", "sockservice", *options], **more)
+
+    return start
+
+
+@pytest.fixture
+def serve(twistd):
+    """Run `twistd -n sockservice` on a free port, and wait until it listens."""
+
+    def start(*options, port=0, **more):
+        server = twistd("--port", str(port), *options, kind=Server, **more)
+        server.wait_until_it_listens()
+        return server
+
+    return start
+
+
+@pytest.fixture
+def plug(tmp_path):
+    """Write a module into the test's folder: `plug("name", "source")`."""
+
+    def write(name, source):
+        (tmp_path / f"{name}.py").write_text(source)
+
+    return write
+
+
+@pytest.fixture
+def terminal():
+    """A pseudo-terminal."""
+    made = Terminal()
+    yield made
+    made.close()
