@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import Limits, LineProtocol, Problem, Reason
+from twisted_sock.interfaces import Peer
 from twisted_sock.testing import MemoryPeer, connect
 
 MANY = 100_000
@@ -396,6 +398,23 @@ class Ending(SynchronousTestCase):
         self.assertEqual(other.lines(), ["ERR shutdown the server is stopping"])
 
 
+class OthersAreSpared(SynchronousTestCase):
+    def test_a_canceller_that_fails(self):
+        def broken(_):
+            raise ZeroDivisionError
+
+        peer = connect(
+            lambda line: Deferred(broken), limits=Limits(reply_timeout=5, idle_timeout=20)
+        )
+        other = MemoryPeer(peer.factory, peer.clock, 40001)
+        peer.say("x")
+        peer.advance(8)
+        self.assertEqual(peer.lines(), ["ERR timeout no reply in time"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        peer.advance(20)
+        self.assertEqual(other.lines(), ["ERR idle nothing was said for too long"])
+
+
 class Telling(SynchronousTestCase):
     def test_a_protocol_chooses_its_own_words(self):
         class Polite(LineProtocol):
@@ -428,6 +447,16 @@ class Telling(SynchronousTestCase):
         peer.send(b"\xff\n")
         self.assertEqual(peer.lines(), [])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_names_of_peers_are_safe_to_show(self):
+        for address, name in (
+            (IPv4Address("TCP", "192.0.2.1", 7), "192.0.2.1:7"),
+            (IPv6Address("TCP", "::1", 7), "[::1]:7"),
+            (IPv4Address("TCP", "\x1b[31m\nfake", 7), "\\x1b[31m\\x0afake:7"),
+            (UNIXAddress(b"/run/\n"), "unix:/run/\\x0a"),
+            (UNIXAddress(None), "unix"),
+        ):
+            self.assertEqual(str(Peer(address)), name)
 
     def test_the_peer_has_a_name(self):
         class Who(LineProtocol):

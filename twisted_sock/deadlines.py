@@ -16,7 +16,9 @@ import math
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
+AFTER_FAILURE = 1.0  # seconds until something whose check failed is checked again
 SOONEST = 0.001  # seconds: a check that asks for an earlier one would never let go
 
 
@@ -44,11 +46,14 @@ class Deadlines:
         clock: tells the time and keeps the one pending call.
     """
 
+    log = Logger()
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._buckets: dict[float, dict[Watched, None]] = {}
         self._times: list[float] = []  # a heap of the buckets' times
         self._call: IDelayedCall | None = None
+        self._watched = 0
 
     def watch(self, item: Watched, when: float) -> None:
         """Check `item` at `when`, in the clock's seconds, instead of when it was to be checked."""
@@ -62,6 +67,7 @@ class Deadlines:
         width = 2.0 ** (math.frexp(delay)[1] - 7)
         time = math.ceil(when / width) * width
         item.bucket = time
+        self._watched += 1
         if time not in self._buckets:
             self._buckets[time] = {}
             heapq.heappush(self._times, time)
@@ -70,16 +76,15 @@ class Deadlines:
 
     def forget(self, item: Watched) -> None:
         """Check `item` no more."""
-        bucket = self._buckets.get(item.bucket)
-        item.bucket = 0.0
-        if bucket is None:
+        if not item.bucket:
             return
-        bucket.pop(item, None)
-        while self._times and not self._buckets[self._times[0]]:
-            del self._buckets[heapq.heappop(self._times)]
-        if not self._times and self._call is not None:
-            self._call.cancel()
-            self._call = None
+        bucket = self._buckets.get(item.bucket)
+        if bucket is not None:
+            del bucket[item]
+        item.bucket = 0.0
+        self._watched -= 1
+        if not self._watched:
+            self._rest()
 
     def _arrange(self) -> None:
         """See that the pending call comes in time for the first bucket."""
@@ -100,7 +105,23 @@ class Deadlines:
             time = heapq.heappop(self._times)
             for item in self._buckets.pop(time):
                 if item.bucket == time:  # not forgotten by the check of another
-                    item.bucket = 0.0
-                    self.watch(item, item.check(now))
-        if self._times:
+                    self.forget(item)
+                    self.watch(item, self._check(item, now))
+        if self._watched:
             self._arrange()
+
+    def _check(self, item: Watched, now: float) -> float:
+        """Check one item; a check that fails must not cost the others theirs."""
+        try:
+            return item.check(now)
+        except Exception:
+            self.log.failure("the check of a deadline failed")
+            return now + AFTER_FAILURE
+
+    def _rest(self) -> None:
+        """Nothing is watched any more: keep no call pending."""
+        self._buckets.clear()
+        self._times.clear()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None

@@ -83,7 +83,9 @@ class LineFramer:
         end += len(self._delimiter)
         body: bytes | bytearray = data[:end]
         if self._skipping:
-            body = body[body.find(self._delimiter) + len(self._delimiter) :]
+            start = body.find(self._delimiter) + len(self._delimiter)
+            self._mirror(self._tail + body[max(0, start - 2) : start])
+            body, self._tail = body[start:], EMPTY
             self._skipping = False
         elif self._tail:
             self._tail += body
@@ -132,13 +134,17 @@ class LineFramer:
 
     def _keep_cr(self, data: bytes | bytearray) -> None:
         """Of what is thrown away keep only what may be the first half of the delimiter."""
-        half = self._delimiter == b"\r\n" and data[-1:] == b"\r"
+        half = self._policy.delimiter != "lf" and data[-1:] == b"\r"
         self._tail = bytearray(b"\r") if half else EMPTY
+
+    def _mirror(self, body: bytes | bytearray) -> None:
+        """End our lines as the peer has ended its last."""
+        if self._policy.delimiter == "lenient":
+            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
 
     def _split(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart: all at once if none breaks a rule."""
-        if self._policy.delimiter == "lenient":
-            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
+        self._mirror(body)
         if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
             return self._sort(body)
         try:
@@ -195,18 +201,20 @@ class LineFramer:
 class ChunkFramer:
     """Whatever one read gives is one message, as bare-sockets programs have it.
 
-    A read that ends inside a character is not the end of a message: the next completes both.
+    A read that ends inside a character is not the end of a message: the next completes both, as
+    long as they are not longer than the limit together.
     """
 
-    __slots__ = ("_decoder", "_held", "_limit", "_over", "_policy", "_size")
+    __slots__ = ("_decoder", "_held", "_limit", "_missing", "_over", "_policy", "_size")
 
     def __init__(self, policy: LinePolicy) -> None:
         self._policy = policy
         self._limit = policy.max_line or sys.maxsize
         errors = "replace" if policy.invalid == "replace" else "strict"
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
-        self._held = ""  # what is there of a message whose last character is cut
-        self._size = 0  # bytes of it
+        self._held: list[str] = []  # what is there of a message whose last character is cut
+        self._size = 0  # bytes that it was read from
+        self._missing = 0  # bytes that still belong to a character that was thrown away
         self._over = False
 
     @property
@@ -218,11 +226,12 @@ class ChunkFramer:
         """Take what one read gave; return it as one message."""
         if self._over:
             return []
-        room = self._limit - self._size
-        if len(data) > room:
-            return self._too_long(data, room)
-        self._size += len(data)
-        return self._decode(data, final=False)
+        data = self._after_missing(data)
+        if len(data) > self._limit:
+            return self._held_text() + self._too_long(data)
+        # What is held is a message of its own rather than one that is too long.
+        runs = self._held_text() if self._size + len(data) > self._limit else []
+        return runs + self._decode(data, final=False)
 
     def end(self) -> list[Run]:
         """No more will come; a character left unfinished is not UTF-8."""
@@ -239,35 +248,58 @@ class ChunkFramer:
         return "".join(lines).encode()
 
     def _decode(self, data: bytes, final: bool) -> list[Run]:
+        before = self._size - len(self._decoder.getstate()[0])
+        self._size += len(data)
         try:
-            self._held += self._decoder.decode(data, final)
+            self._held.append(self._decoder.decode(data, final))
         except UnicodeDecodeError as error:
-            # The decoder counts from the character that the data completes.
-            begun = self._size - len(data) - len(self._decoder.getstate()[0])
             self._over = self._policy.invalid == "close"
-            self._take()
-            return [not_utf8(begun + error.start, self._over)]
-        cut = self._decoder.getstate()[0]
-        return [] if cut or not self._held else [[self._take()]]
+            self._throw_away(data)
+            return [not_utf8(before + error.start, self._over)]
+        if self._decoder.getstate()[0]:
+            return []
+        return self._held_text()
 
-    def _too_long(self, data: bytes, room: int) -> list[Run]:
-        if self._policy.overlong != "truncate":
-            self._over = self._policy.overlong == "close"
-            self._take()
-            return [too_long(self._limit, self._over)]
-        whole = bytes(beginning(data, room))
-        self._size += len(whole)
-        runs = self._decode(whole, final=False)
-        if not runs and self._held:
-            return [[self._take()]]
-        return runs
+    def _held_text(self) -> list[Run]:
+        """The message so far, if there is any; the next begins."""
+        text = "".join(self._held)
+        self._held.clear()
+        self._size = len(self._decoder.getstate()[0])
+        return [[text]] if text else []
 
-    def _take(self) -> str:
-        """The message so far; the next begins."""
-        message, self._held = self._held, ""
+    def _too_long(self, data: bytes) -> list[Run]:
+        if self._policy.overlong == "truncate":
+            runs = self._decode(bytes(beginning(data, self._limit)), final=False)
+            runs = runs or self._held_text()
+            self._throw_away(data)
+            return runs
+        self._over = self._policy.overlong == "close"
+        self._throw_away(data)
+        return [too_long(self._limit, self._over)]
+
+    def _throw_away(self, data: bytes) -> None:
+        """Forget a message, and the rest of its last character when that comes."""
+        self._held.clear()
         self._size = 0
         self._decoder.reset()
-        return message
+        self._missing = missing(data)
+
+    def _after_missing(self, data: bytes) -> bytes:
+        """Without the rest of a character that was thrown away."""
+        start = 0
+        while start < self._missing and data[start : start + 1] and data[start] & 0xC0 == 0x80:
+            start += 1
+        self._missing = self._missing - start if start == len(data) else 0
+        return data[start:]
+
+
+def missing(data: bytes) -> int:
+    """How many bytes the character lacks that `data` ends inside of; 0 if in none."""
+    for length, lead in enumerate(reversed(data[-3:]), 1):
+        if lead & 0xC0 != 0x80:
+            whole = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
+            return max(0, whole - length)
+    return 0
 
 
 def beginning(raw: bytes | bytearray, size: int) -> bytes | bytearray:

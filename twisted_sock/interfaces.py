@@ -32,7 +32,7 @@ class Peer:
     @property
     def host(self) -> str:
         """The IP address, or empty where the transport has none."""
-        return str(getattr(self.address, "host", ""))
+        return escape(str(getattr(self.address, "host", "")))
 
     def __str__(self) -> str:
         """One short name for logs and people: `127.0.0.1:40312`, `[::1]:40312`, `unix`."""

@@ -15,11 +15,13 @@ from typing import Any, NoReturn, TypeVar, cast
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
+from twisted_sock.display import escape
 from twisted_sock.errors import SettingError
 from twisted_sock.plugs import describe
 from twisted_sock.settings import Limits, LinePolicy, Setting, parse_settings, settings_of
 
 NAME = "sockservice"
+BACKSLASH = "\\"
 
 #: What is given apart from the settings: flag, short flag, metavariable, default, help.
 LISTENING = (
@@ -46,7 +48,7 @@ S = TypeVar("S", LinePolicy, Limits)
 
 def refuse(message: str) -> NoReturn:
     """Say on stderr what is wrong, in one line, and exit with status 1."""
-    raise SystemExit(f"{NAME}: {message}")
+    raise SystemExit(f"{NAME}: {escape(message).replace(BACKSLASH * 2, BACKSLASH)}")
 
 
 class Options(UsageOptions):
@@ -115,7 +117,10 @@ class Options(UsageOptions):
         """Make the settings and the endpoint strings of what was given."""
         self.policy = self._settings(LinePolicy)
         self.limits = self._settings(Limits)
-        if self["port"] is not None or not self.endpoints:
+        port = self["port"]
+        if self["interface"] is not None and (":" in port if port else self.endpoints):
+            raise UsageError("--interface: goes only with the number of a --port")
+        if port is not None or not self.endpoints:
             self.endpoints.insert(0, self._port())
 
     def getUsage(self, width: int | None = None) -> str:
@@ -137,7 +142,7 @@ class Options(UsageOptions):
         interface = self["interface"] or defaults["interface"]
         if ":" in port:
             return cast(str, port)
-        if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 1 << 16):
             raise UsageError(f"--port: a number up to 65535 or an endpoint string, not {port!r}")
         if ":" in interface:
             return f"tcp6:{port}:interface=" + interface.replace(":", "\\:")

@@ -24,7 +24,7 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -37,6 +37,13 @@ from twisted_sock.protocols import PROTOCOLS
 from twisted_sock.server import Handler
 
 BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
+#: How an option becomes what its annotation names, and what it must be, in words.
+KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "bool": ("yes or no", lambda text: BOOLEANS[text.lower()]),
+    "int": ("a whole number", int),
+    "float": ("a number", float),
+}
 
 
 @implementer(IPlugin, ILinePlug)
@@ -134,10 +141,10 @@ def _import(path: str) -> Any:
         try:
             found = importlib.import_module(module)
         except ModuleNotFoundError as error:
-            if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
+            if not f"{module}.".startswith(f"{error.name}."):
                 raise _broken(module, error) from error
             break
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _broken(module, error) from error
         rest = parts[size:]
         if not hasattr(found, "__path__"):
@@ -153,44 +160,42 @@ def _import(path: str) -> Any:
     return found
 
 
-def _broken(module: str, error: Exception) -> PlugError:
-    return PlugError(f"{module} does not import: {type(error).__name__}: {error}")
+def _broken(module: str, error: BaseException) -> PlugError:
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return PlugError(f"{module} does not import: {words}")
 
 
 def _configured(name: str, target: type, arguments: list[str], options: dict[str, str]) -> Handler:
     """A class with its options: a maker of line protocols, or one application."""
-    signature = inspect.signature(target, eval_str=True)
+    per_conversation = hasattr(target, "lineReceived")
+    if not per_conversation and not hasattr(target, "build_protocol"):
+        raise PlugError(f"the class {name} has no lineReceived(line)")
+    signature = inspect.signature(target)
     try:
         bound = signature.bind(*arguments, **options)
     except TypeError as error:
         raise PlugError(f"{name}: {error}; it is {name}{_usage(target)}") from None
-    values = {
-        key: _value(name, key, text, signature.parameters[key])
-        for key, text in bound.arguments.items()
-    }
-    if hasattr(target, "lineReceived"):
-        return functools.partial(target, **values)
-    if not hasattr(target, "build_protocol"):
-        raise PlugError(f"the class {name} has no lineReceived(line)")
+    for key, text in bound.arguments.items():
+        if isinstance(text, str):
+            kind = signature.parameters[key].annotation
+            bound.arguments[key] = _value(f"{name}: {key}", text, kind)
+    made = functools.partial(target, *bound.args, **bound.kwargs)
+    if per_conversation:
+        return cast(Handler, made)
     try:
-        application: LineApplication = target(**values)
+        application: LineApplication = made()
     except Exception as error:
         raise PlugError(f"{name}: {error}") from error
     return application
 
 
-def _value(name: str, key: str, text: Any, parameter: inspect.Parameter) -> Any:
-    """An option's text as the type that its parameter is annotated with."""
-    kind = parameter.annotation
+def _value(what: str, text: str, kind: Any) -> Any:
+    """An option's text as the type that its parameter is annotated with, by itself or by name."""
+    words, convert = KINDS.get(getattr(kind, "__name__", kind), ("text", str))
     try:
-        if kind is bool:
-            return BOOLEANS[text.lower()]
-        if kind in (int, float):
-            return kind(text)
+        return convert(text)
     except (KeyError, ValueError):
-        words = "yes or no" if kind is bool else "a number"
-        raise PlugError(f"{name}: {key} must be {words}, not {text!r}") from None
-    return text
+        raise PlugError(f"{what} must be {words}, not {text!r}") from None
 
 
 def _usage(target: Any) -> str:

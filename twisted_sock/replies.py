@@ -72,7 +72,7 @@ class _Work:
         self.done = True
         if waiting is not None:
             if self.coroutine is None or not _running(self.coroutine):
-                waiting.cancel()
+                _cancel(waiting)
         elif isinstance(source, AsyncIterator):
             if hasattr(source, "aclose"):
                 Deferred.fromCoroutine(resolve(source.aclose())).addErrback(_log_late)
@@ -207,7 +207,7 @@ class ReplyQueue:
             deferred = Deferred.fromCoroutine(work.coroutine)
         if work.done:  # abandoned by the very code that was to be awaited
             deferred.addErrback(_log_late)
-            deferred.cancel()
+            _cancel(deferred)
             return
         work.waiting = deferred
         work.since = self._clock.seconds()
@@ -238,6 +238,14 @@ class ReplyQueue:
 async def resolve(awaitable: Awaitable[Any]) -> Any:
     """A coroutine of any awaitable."""
     return await awaitable
+
+
+def _cancel(deferred: Deferred[Any]) -> None:
+    """Cancel what is awaited; the user's canceller may fail like any other code of theirs."""
+    try:
+        deferred.cancel()
+    except Exception:
+        log.failure("a reply that was given up could not be cancelled")
 
 
 def _append(work: _Work, line: Any) -> None:

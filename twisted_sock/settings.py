@@ -85,7 +85,7 @@ class Setting:
             return False
         if isinstance(self.default, int) and not isinstance(value, int):
             return False
-        return value >= 0 and math.isfinite(value)
+        return value >= 0 and (isinstance(value, int) or math.isfinite(value))
 
     def expected(self) -> str:
         """What a value must be, in words."""
@@ -205,7 +205,10 @@ def parse_settings(cls: type[S], texts: dict[str, str]) -> S:
         texts: values by field name; what is left out keeps its default.
 
     Raises:
-        SettingError: a text is not a value that its field can have.
+        SettingError: there is no such field, or a text is not a value that it can have.
     """
     known = {setting.name: setting for setting in settings_of(cls)}
+    for name in texts:
+        if name not in known:
+            raise SettingError(f"{name}: there is no such setting")
     return cls(**{name: known[name].parse(text) for name, text in texts.items()})

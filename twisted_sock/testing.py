@@ -102,7 +102,8 @@ class MemoryTransport:
         self._half_closing = True
 
     def abortConnection(self) -> None:
-        """Close now."""
+        """Close now; what is unsent is lost."""
+        self.dataBuffer = b""
         self._reset = self._reset or Failure(ConnectionAborted())
 
     def getHost(self) -> IAddress:

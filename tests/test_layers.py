@@ -1,0 +1,206 @@
+"""Who may import whom: arrows point down, and files of one folder do not know each other."""
+
+import ast
+import fnmatch
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import twisted_sock
+
+PACKAGE = "twisted_sock"
+ROOT = Path(twisted_sock.__file__).parent
+
+BOTTOM = "errors metrics display"
+LINES = f"{BOTTOM} settings interfaces deadlines framing"
+TALK = f"{LINES} protocol incidents replies"
+SERVING = f"{TALK} session transports/* server client"
+PLUGGED = f"{SERVING} protocols/__init__ plugs"
+
+#: What each file may import of the package; every row names only rows above it.
+MAY_IMPORT = {
+    "errors": "",
+    "metrics": "",
+    "display": "",
+    "settings": BOTTOM,
+    "interfaces": BOTTOM,
+    "deadlines": BOTTOM,
+    "framing": f"{BOTTOM} settings",
+    "protocol": LINES,
+    "incidents": LINES,
+    "replies": LINES,
+    "session": TALK,
+    "protocols/__init__": "",
+    "protocols/*": TALK,
+    "bus/__init__": "",
+    "bus/*": TALK,
+    "transports/__init__": "",
+    "transports/*": "errors metrics settings interfaces deadlines framing",
+    "server": f"{TALK} session transports/*",
+    "client": f"{TALK} session transports/*",
+    "__init__": f"{TALK} server client",
+    "testing": f"{TALK} session transports/* server",
+    "pytest_plugin": "testing",
+    "plugs": f"{SERVING} protocols/__init__",
+    "options": PLUGGED,
+    "service": f"{PLUGGED} options",
+    "cli": f"{PLUGGED} options service",
+}
+
+#: What is imported besides the standard library and Twisted, and by which files alone.
+EXTRAS = {"pytest": "pytest_plugin", "pytest_twisted": "pytest_plugin"}
+
+
+def row(file):
+    """The row of the table that a file belongs to."""
+    return next((name for name in MAY_IMPORT if fnmatch.fnmatchcase(file, name)), None)
+
+
+def files():
+    """Every file of the package by its name here: `framing`, `protocols/echo`."""
+    return {str(path.relative_to(ROOT).with_suffix("")): path for path in ROOT.rglob("*.py")}
+
+
+def imports(file, node):
+    """The dotted names that one statement imports, if it does."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        above = [PACKAGE, *file.split("/")][: -node.level] if node.level else []
+        module = ".".join([*above, *filter(None, [node.module])])
+        return [f"{module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def imported(file, tree):
+    """The dotted names that a file imports, wherever in it."""
+    return [name for node in ast.walk(tree) for name in imports(file, node)]
+
+
+def target(dotted, known):
+    """The file of the package that a dotted name comes from."""
+    parts = dotted.split(".")[1:]
+    for size in range(len(parts), -1, -1):
+        for file in ("/".join(parts[:size]), "/".join([*parts[:size], "__init__"])):
+            if file in known:
+                return file
+    raise AssertionError(f"{dotted} is in no file")
+
+
+def arrows(file, tree, known):
+    """The files of the package that a file imports."""
+    ours = [name for name in imported(file, tree) if name.split(".")[0] == PACKAGE]
+    return {target(name, known) for name in ours} - {file}
+
+
+def forbidden(file, tree, known):
+    """Which of its arrows a file may not have."""
+    allowed = MAY_IMPORT[row(file)].split()
+    return sorted(
+        f"{file} -> {other}" for other in arrows(file, tree, known) if row(other) not in allowed
+    )
+
+
+def at_import(tree):
+    """The nodes that run when a module is imported: all but the insides of functions."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+class LayersTest(SynchronousTestCase):
+    def setUp(self):
+        self.files = files()
+        self.trees = {
+            file: ast.parse(path.read_text("utf-8")) for file, path in self.files.items()
+        }
+
+    def forbidden(self, file, source):
+        return forbidden(file, ast.parse(source), self.files)
+
+    def test_every_file_has_a_row(self):
+        self.assertEqual([file for file in self.files if row(file) is None], [])
+        self.assertIn("framing", self.files)
+
+    def test_the_table_points_down(self):
+        seen = set()
+        for name, allowed in MAY_IMPORT.items():
+            self.assertEqual(set(allowed.split()) - seen, set(), name)
+            seen.add(name)
+
+    def test_no_arrow_points_up(self):
+        for file, tree in self.trees.items():
+            self.assertEqual(forbidden(file, tree, self.files), [])
+
+    def test_only_twisted_is_required(self):
+        allowed = {*sys.stdlib_module_names, PACKAGE, "twisted", "zope"}
+        for file, tree in self.trees.items():
+            for name in imported(file, tree):
+                top = name.split(".")[0]
+                self.assertTrue(top in allowed or EXTRAS.get(top) == file, f"{file}: {name}")
+
+    def test_the_lowest_know_only_the_standard_library(self):
+        for file in BOTTOM.split():
+            tops = {name.split(".")[0] for name in imported(file, self.trees[file])}
+            self.assertEqual(tops - set(sys.stdlib_module_names), set(), file)
+
+    def test_framing_does_no_io(self):
+        """It is pure: not even Twisted is there."""
+        for file in ("framing", "settings"):
+            tops = {name.split(".")[0] for name in imported(file, self.trees[file])}
+            self.assertEqual(tops - set(sys.stdlib_module_names), {PACKAGE}, file)
+
+    def test_no_reactor_when_imported(self):
+        for file, tree in self.trees.items():
+            for node in at_import(tree):
+                self.assertNotIn("twisted.internet.reactor", imports(file, node), file)
+
+    def test_no_reactor_is_installed(self):
+        """Not through what is imported either, nor by the plugin that twistd loads."""
+        plugin = "twisted.plugins.twisted_sock_plugin"
+        modules = [plugin] + [
+            ".".join([PACKAGE, *file.removesuffix("__init__").strip("/").split("/")]).strip(".")
+            for file in self.files
+            if file not in EXTRAS.values()
+        ]
+        program = (
+            f"import sys, {', '.join(modules)}; print('twisted.internet.reactor' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT.parent,
+        )
+        self.assertEqual((done.stdout.strip(), done.stderr), ("False", ""))
+
+    def test_upward_arrows_are_seen(self):
+        for file, source in (
+            ("framing", "import twisted_sock.server"),
+            ("framing", "from twisted_sock import session"),
+            ("framing", "from twisted_sock import LineFactory"),
+            ("framing", "from . import session"),
+            ("protocols/echo", "from ..server import LineFactory"),
+            ("protocols/echo", "from .console import Console"),
+            ("protocols/echo", "def late():\n    from twisted_sock.protocols import console"),
+            ("settings", "from twisted_sock.framing import make_framer"),
+            ("errors", "from twisted_sock.display import escape"),
+            ("server", "if True:\n    from twisted_sock.plugs import load"),
+        ):
+            self.assertEqual(len(self.forbidden(file, source)), 1, (file, source))
+
+    def test_downward_arrows_are_allowed(self):
+        for file, source in (
+            ("framing", "from twisted_sock.settings import LinePolicy"),
+            ("framing", "from . import errors"),
+            ("protocols/echo", "from ..protocol import LineProtocol"),
+            ("plugs", "from twisted_sock.protocols import PROTOCOLS"),
+            ("server", "import os, twisted.internet.defer"),
+        ):
+            self.assertEqual(self.forbidden(file, source), [], (file, source))
