@@ -411,7 +411,7 @@ class OthersAreSpared(SynchronousTestCase):
         peer.advance(8)
         self.assertEqual(peer.lines(), ["ERR timeout no reply in time"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        peer.advance(20)
+        other.advance(13)
         self.assertEqual(other.lines(), ["ERR idle nothing was said for too long"])
 
 

@@ -43,6 +43,9 @@ from twisted_sock.settings import Limits
 #: Bytes handed to Twisted's transport at a time; also what it holds before it says "enough".
 PIECE = 65536
 
+#: Seconds until a stream is checked again that was just acted on.
+AFTER_ACT = 1.0
+
 #: How often in a stall or grace time progress is looked for.
 LOOKS = 4
 
@@ -360,7 +363,7 @@ class LineStream:
         for due, act in RULES:
             if due(self, now) <= now:
                 act(self)
-                break
+                return max(self._next_check(now), now + AFTER_ACT)
         return self._next_check(now)
 
     def _watch(self) -> None:
