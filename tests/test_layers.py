@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "framing": f"{BOTTOM} settings",
     "protocol": LINES,
     "incidents": LINES,
-    "replies": LINES,
+    "replies": f"{LINES} incidents",
     "session": TALK,
     "protocols/__init__": "",
     "protocols/*": TALK,

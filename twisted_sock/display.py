@@ -25,6 +25,16 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
+def show(text: str) -> str:
+    """`text` escaped for people only: backslashes stay single, so an escape may be the peer's."""
+    return escape(text).replace("\\\\", "\\")
+
+
+def one_line(text: str) -> str:
+    """`text` as one line that can be shown, whatever is in it."""
+    return show(" ".join(text.split()))
+
+
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     if match[0] == "\\":

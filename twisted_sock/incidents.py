@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_sock.display import show
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import Peer
 from twisted_sock.metrics import Counters
@@ -33,6 +34,18 @@ class _Logged:
     id: str
     at: float
     untold: int = 0
+
+
+class ShownFailure(Failure):
+    """A failure whose traceback is safe to show: its message may hold what a peer has said."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value, failure.type, failure.getTracebackObject())  # type: ignore[no-untyped-call]
+
+    def getTraceback(self, elideFrameworkCode: int = 0, detail: str = "default") -> str:
+        """The traceback, with everything escaped that could disturb a terminal."""
+        text = super().getTraceback(elideFrameworkCode, detail)
+        return "\n".join(show(line) for line in text.split("\n"))
 
 
 class Incidents:
@@ -82,7 +95,7 @@ class Incidents:
         logged = _Logged(secrets.token_hex(4), now)
         self.log.failure(
             "internal {id}: the line protocol failed for {peer} ({untold} like it not logged)",
-            failure=failure,
+            failure=ShownFailure(failure),
             id=logged.id,
             peer=str(peer),
             untold=last.untold if last else 0,

@@ -15,13 +15,12 @@ from typing import Any, NoReturn, TypeVar, cast
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from twisted_sock.display import escape
+from twisted_sock.display import one_line
 from twisted_sock.errors import SettingError
 from twisted_sock.plugs import describe
 from twisted_sock.settings import Limits, LinePolicy, Setting, parse_settings, settings_of
 
 NAME = "sockservice"
-BACKSLASH = "\\"
 
 #: What is given apart from the settings: flag, short flag, metavariable, default, help.
 LISTENING = (
@@ -48,7 +47,7 @@ S = TypeVar("S", LinePolicy, Limits)
 
 def refuse(message: str) -> NoReturn:
     """Say on stderr what is wrong, in one line, and exit with status 1."""
-    raise SystemExit(f"{NAME}: {escape(message).replace(BACKSLASH * 2, BACKSLASH)}")
+    raise SystemExit(f"{NAME}: {one_line(message)}")
 
 
 class Options(UsageOptions):

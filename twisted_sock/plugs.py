@@ -31,6 +31,7 @@ from typing import Any, cast
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
+from twisted_sock.display import one_line
 from twisted_sock.errors import PlugError
 from twisted_sock.interfaces import ILinePlug, LineApplication, LineFunction
 from twisted_sock.protocols import PROTOCOLS
@@ -161,7 +162,7 @@ def _import(path: str) -> Any:
 
 
 def _broken(module: str, error: BaseException) -> PlugError:
-    words = " ".join(f"{type(error).__name__}: {error}".split())
+    words = one_line(f"{type(error).__name__}: {error}")
     return PlugError(f"{module} does not import: {words}")
 
 

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_sock.incidents import ShownFailure
 from twisted_sock.interfaces import Reply
 
 #: Lines taken from an iterator at once.
@@ -259,4 +260,4 @@ def _running(coroutine: Coroutine[Any, Any, Any]) -> bool:
 def _log_late(failure: Failure) -> None:
     """Log what an abandoned reply still raised, unless it is the cancellation itself."""
     if not failure.check(CancelledError, GeneratorExit, StopAsyncIteration):
-        log.failure("a reply that was given up failed afterwards", failure=failure)
+        log.failure("a reply that was given up failed afterwards", failure=ShownFailure(failure))

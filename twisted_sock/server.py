@@ -30,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sock.deadlines import Deadlines
+from twisted_sock.display import one_line
 from twisted_sock.errors import ListenError, Problem, Reason
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
@@ -312,7 +313,7 @@ class LineService(Service):
         if failure.check(CancelledError):
             return
         failed.append(ListenError(f"{_why(failure.value)}: cannot listen on {name}"))
-        self.log.critical("{error}", error=str(failed[-1]))
+        self.log.error("{error}", error=str(failed[-1]))
 
     def _stop_listening(self) -> Deferred[Any]:
         listening, self._listening = self._listening, []
@@ -330,4 +331,4 @@ class LineService(Service):
 def _why(error: BaseException | None) -> str:
     """The reason in a few words: the system's own for a socket error."""
     cause = getattr(error, "socketError", error)
-    return str(getattr(cause, "strerror", None) or cause)
+    return one_line(str(getattr(cause, "strerror", None) or cause))
