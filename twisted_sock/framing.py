@@ -14,6 +14,7 @@ U+2028 and U+2029, which belong to the text.
 from __future__ import annotations
 
 import codecs
+import functools
 import sys
 from typing import Protocol
 
@@ -55,13 +56,23 @@ def make_framer(policy: LinePolicy) -> Framer:
 class LineFramer:
     """Lines ended by LF or CRLF, as the policy says."""
 
-    __slots__ = ("_delimiter", "_eol", "_limit", "_over", "_policy", "_skipping", "_tail")
+    __slots__ = (
+        "_delimiter",
+        "_eol",
+        "_lenient",
+        "_limit",
+        "_over",
+        "_policy",
+        "_skipping",
+        "_tail",
+    )
 
     def __init__(self, policy: LinePolicy) -> None:
         self._policy = policy
         self._limit = policy.max_line or sys.maxsize
         self._delimiter = b"\r\n" if policy.delimiter == "crlf" else b"\n"
         self._eol = self._delimiter.decode()
+        self._lenient = policy.delimiter == "lenient"
         self._tail = EMPTY
         self._skipping = False  # inside a line that is too long: throw away up to its end
         self._over = False  # a problem has ended the conversation: nothing more is read
@@ -73,6 +84,8 @@ class LineFramer:
 
     def feed(self, data: bytes) -> list[Run]:
         """Take what arrived; return the runs that it completes."""
+        if not self._tail and not self._skipping and data.endswith(self._delimiter):
+            return self._split(data)
         if self._tail and self._tail[-1] == CR and self._delimiter == b"\r\n":
             # The first half of a delimiter may have come alone.
             del self._tail[-1]
@@ -90,7 +103,7 @@ class LineFramer:
         elif self._tail:
             self._tail += body
             body, self._tail = self._tail, EMPTY
-        runs = self._split(body) if body and not self._over else []
+        runs = self._split(body) if body else []
         return runs if end == len(data) else runs + self._hold(data[end:])
 
     def end(self) -> list[Run]:
@@ -139,11 +152,13 @@ class LineFramer:
 
     def _mirror(self, body: bytes | bytearray) -> None:
         """End our lines as the peer has ended its last."""
-        if self._policy.delimiter == "lenient":
+        if self._lenient:
             self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
 
     def _split(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart: all at once if none breaks a rule."""
+        if self._over:
+            return []
         self._mirror(body)
         if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
             return self._sort(body)
@@ -151,18 +166,22 @@ class LineFramer:
             text = body.decode()
         except UnicodeDecodeError:
             return self._sort(body)
-        if self._policy.delimiter == "lenient":
-            text = text.replace("\r\n", "\n")
-        lines = text.split("\r\n" if self._policy.delimiter == "crlf" else "\n")
+        lines = text.split(self._eol)
+        if self._lenient and self._mixed(text, len(lines)):
+            lines = text.replace("\r\n", "\n").split("\n")
         del lines[-1]  # what follows the last delimiter: nothing
         return [lines]
+
+    def _mixed(self, text: str, lines: int) -> bool:
+        """Whether some lines end in LF and some in CRLF."""
+        return "\r" in text if self._eol == "\n" else text.count("\n") >= lines
 
     def _sort(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart, the good from the bad, one by one."""
         runs: list[Run] = []
         lines: list[str] = []
         for raw in body.split(self._delimiter)[:-1]:
-            cut = self._policy.delimiter == "lenient" and raw[-1:] == b"\r"
+            cut = self._lenient and raw[-1:] == b"\r"
             run = self._line(raw[:-1] if cut else raw)
             if isinstance(run, str):
                 lines.append(run)
@@ -310,11 +329,13 @@ def beginning(raw: bytes | bytearray, size: int) -> bytes | bytearray:
     return raw[:size]  # not UTF-8 anyway
 
 
+@functools.lru_cache(maxsize=256)  # a flood of bad lines need not be a flood of objects
 def too_long(limit: int, fatal: bool) -> Problem:
     """The problem of a line with more than `limit` bytes."""
     return Problem(Reason.TOO_LONG, f"a line may have at most {limit} bytes", fatal)
 
 
+@functools.lru_cache(maxsize=256)
 def not_utf8(offset: int, fatal: bool) -> Problem:
     """The problem of a line that stops being UTF-8 at the byte `offset`."""
     return Problem(Reason.UTF8, f"the line is not valid UTF-8 at byte {offset}", fatal)

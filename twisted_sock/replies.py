@@ -122,7 +122,7 @@ class ReplyQueue:
         self._works.append(work)
         try:
             self._fill(work, reply)
-        except Exception:
+        except BaseException:
             work.finish(self._failed(Failure()))
 
     def take(self) -> list[str]:
@@ -186,7 +186,7 @@ class ReplyQueue:
         lines: list[str] = []
         try:
             lines.extend(islice(source, SLICE))
-        except Exception:
+        except BaseException:
             work.lines += lines
             work.source = None
             work.finish(self._failed(Failure()))
@@ -228,7 +228,7 @@ class ReplyQueue:
             except StopAsyncIteration:
                 work.source = None
                 work.done = True
-            except Exception:
+            except BaseException:
                 work.source = None
                 work.finish(self._failed(Failure()))
             self._changed()
@@ -245,7 +245,7 @@ def _cancel(deferred: Deferred[Any]) -> None:
     """Cancel what is awaited; the user's canceller may fail like any other code of theirs."""
     try:
         deferred.cancel()
-    except Exception:
+    except BaseException:
         log.failure("a reply that was given up could not be cancelled")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
@@ -35,6 +35,7 @@ from twisted_sock.errors import ListenError, Problem, Reason
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
 from twisted_sock.metrics import Counters
+from twisted_sock.protocol import LineProtocol
 from twisted_sock.session import Common, Session
 from twisted_sock.settings import Limits, LinePolicy
 from twisted_sock.transports.stream import LineStream
@@ -81,6 +82,7 @@ class LineFactory(Factory):
         self.policy = policy or LinePolicy()
         self.limits = limits or Limits()
         self.reactor = reactor
+        self.now = reactor.seconds
         self.counters = counters or Counters()
         self.deadlines = Deadlines(reactor)
         self._new_handler = _maker(handler)
@@ -117,13 +119,18 @@ class LineFactory(Factory):
         self.counters.current += 1
         refusal = self._refusal(stream)
         self._streams.add(stream)
+        handler: LineFunction | LineReceiver
+        try:
+            handler = self._new_handler()
+        except BaseException as error:
+            handler = Unmade(error)
         if refusal is not None:
             self._refused.add(stream)
             told = len(self._refused) <= REFUSALS
-            return Refused(stream, self._new_handler(), self._common, refusal, told)
+            return Refused(stream, handler, self._common, refusal, told)
         if self.limits.max_per_peer:
             self._hosts[stream.peer.host] += 1
-        return Session(stream, self._new_handler(), self._common)
+        return Session(stream, handler, self._common)
 
     def session_ended(self, stream: LineStream, reason: Reason) -> None:
         """A connection is gone."""
@@ -228,6 +235,22 @@ class Refused(Session):
         else:
             self.cut(self._refusal)
         self._protocol = None  # its conversation never began, so it never ends
+
+
+class Unmade(LineProtocol):
+    """Stands in for a line protocol that could not be made: tells so, and closes.
+
+    Args:
+        error: what was raised instead.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def connectionMade(self) -> NoReturn:
+        """Fail as the user's code did."""
+        self.close()
+        raise self._error
 
 
 def _maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
 from twisted_sock.errors import ListenError, PlugError
+from twisted_sock.fast import fast
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load
 from twisted_sock.server import LineFactory, LineService
@@ -61,8 +62,9 @@ def makeService(options: Options) -> SockService:
     Raises:
         SystemExit: an endpoint string or the protocol cannot be used; says why in one line.
     """
-    from twisted.internet import reactor
+    from twisted.internet import reactor as global_reactor
 
+    reactor = fast(global_reactor)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     endpoints = {text: _endpoint(reactor, text) for text in options.endpoints}

@@ -53,6 +53,8 @@ MOST_SLICE = 256
 ENOUGH = 32768
 
 
+NOTHING: Iterator[Run] = iter(())
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -65,6 +67,9 @@ class State(enum.IntEnum):
     CLOSING = 2
     CLOSED = 3
     GONE = 4
+
+
+OPEN, CLOSED = State.OPEN, State.CLOSED  # looked up for every chunk
 
 
 @dataclass(slots=True)
@@ -152,7 +157,7 @@ class Session:
         try:
             self._protocol.makeConnection(self)
             self._accept(self._protocol.connectionMade(), alone=True)
-        except Exception:
+        except BaseException:  # sys.exit() of one conversation must not end the others
             self._accept(self._failed(Failure()))
         finally:
             self._pumping = False
@@ -160,9 +165,14 @@ class Session:
 
     def receive(self, runs: list[Run]) -> None:
         """Lines came, in order, and problems where lines were not as they should be."""
-        if self.state is not State.OPEN:
+        if self.state is not OPEN:
             return
         if self._runs is None:
+            if len(runs) == 1 and not (self._work or self._blocked or self._pumping):
+                run = runs[0]
+                if type(run) is list:
+                    self._answer_at_once(run)
+                    return
             self._runs = iter(runs)
         elif self._backlog is None:
             self._backlog = runs
@@ -296,6 +306,26 @@ class Session:
         self._out.clear()
         self._transport.abort()
 
+    # The short way: a chunk of good lines, and nothing that waits.
+
+    def _answer_at_once(self, run: list[str]) -> None:
+        """Deliver a run and send the replies; what cannot be done so is left to the loop."""
+        self._begin(run)
+        self._runs = NOTHING
+        self._pumping = True
+        try:
+            self._deliver()
+        finally:
+            self._pumping = False
+        if self._out:
+            self._flush()
+        lines = self._lines
+        left = lines is None or lines.__length_hint__() or self._backlog  # type: ignore[attr-defined]
+        if left or self._work or self._blocked or self._paused:
+            self._pump()
+        else:
+            self._run = self._lines = self._runs = None
+
     # The one loop.
 
     def _pump(self) -> None:
@@ -340,7 +370,7 @@ class Session:
             if len(out) >= self._slice:
                 enough = sum(map(len, out)) > ENOUGH
                 self._slice = self._slice // 2 or 1 if enough else min(self._slice * 2, MOST_SLICE)
-        except Exception:
+        except BaseException:
             self._accept(self._failed(Failure()))
 
     def _next_run(self) -> bool:
@@ -359,15 +389,21 @@ class Session:
                 self._say(run)
                 if run.fatal:
                     self.close(run.reason)
+                if len(self._out) >= MOST_SLICE:
+                    self._flush()
             elif run is not None:
-                self._common.counters.lines_in += len(run)
-                self._run = run
-                self._lines = iter(run)
+                self._begin(run)
             else:
                 self._run = self._lines = self._runs = None
                 if self._backlog is not None:
                     self._runs, self._backlog = iter(self._backlog), None
         return False
+
+    def _begin(self, run: list[str]) -> None:
+        """Make a run the one that is delivered."""
+        self._common.counters.lines_in += len(run)
+        self._run = run
+        self._lines = iter(run)
 
     def _has_room(self) -> bool:
         """Whether the reply to one more line has a place."""
@@ -460,7 +496,7 @@ class Session:
         """Call the user's code where no reply is expected; log what it raises."""
         try:
             result = function(argument)
-        except Exception:
+        except BaseException:
             self._common.incidents.failure(Failure(), self.peer)
             return None
         if isinstance(result, Awaitable):
@@ -477,7 +513,7 @@ class Session:
         out = self._out
         if not out:
             return
-        if self.state < State.CLOSED:
+        if self.state < CLOSED:
             try:
                 self._send(out)
             except (TypeError, ValueError):
@@ -496,9 +532,18 @@ class Session:
             try:
                 self._send([line])
             except (TypeError, ValueError):
-                words = self._failed(Failure())
-                if words is not None:
-                    self._send([words])
+                self._send_instead(Failure())
+
+    def _send_instead(self, failure: Failure) -> None:
+        """Tell of a line that cannot be sent, in words that can be."""
+        id = self._common.incidents.failure(failure, self.peer)
+        problem = Problem(Reason.INTERNAL, id)
+        try:
+            words = self._words(problem)
+            if words is not None:
+                self._send([words])
+        except (TypeError, ValueError):
+            self._send([str(problem)])
 
     # Letting go.
 

@@ -106,6 +106,9 @@ class MemoryTransport:
         self.dataBuffer = b""
         self._reset = self._reset or Failure(ConnectionAborted())
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """There is nothing to delay."""
+
     def getHost(self) -> IAddress:
         """The address of this end."""
         return self._host

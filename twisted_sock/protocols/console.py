@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
@@ -271,17 +271,35 @@ class ConsoleProtocol(LineProtocol):
         return str(problem)
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IPushProducer)
 class _Terminal(TwistedProtocol):
-    """Standard input and output as a screen."""
+    """Standard input and output as a screen; what a stopped terminal does not take is dropped."""
 
     def __init__(self, console: Console, reactor: Any) -> None:
         self._console = console
         self._framer = make_framer(LinePolicy(invalid="replace", overlong="truncate"))
+        self._stopped = False
+        self._dropped = 0
         self._stdio = StandardIO(self, reactor=reactor)
+        self._stdio.registerProducer(self, True)
 
     def show(self, text: str) -> None:
-        self._stdio.write((text + "\n").encode())
+        if self._stopped:
+            self._dropped += 1
+        else:
+            self._stdio.write((text + "\n").encode())
+
+    def pauseProducing(self) -> None:
+        self._stopped = True
+
+    def resumeProducing(self) -> None:
+        self._stopped = False
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self.show(f"{dropped} messages could not be shown; /who tells who waits.")
+
+    def stopProducing(self) -> None:
+        pass
 
     def hold(self, hold: bool) -> None:
         if hold:
@@ -291,6 +309,7 @@ class _Terminal(TwistedProtocol):
 
     def close(self) -> None:
         """Leave the terminal as it was found."""
+        self._stdio.unregisterProducer()
         self._stdio.loseConnection()
         os.set_blocking(0, True)
 

@@ -6,7 +6,7 @@ never ends it, one that says nothing, one that never lets a closing connection g
 
 Unsent output. Twisted's transports buffer without bound and say through the producer interface
 when 64 KiB are in the buffer and when it is empty again. In between, output waits here, where it
-is counted, and goes down a piece at a time. Past the high-water mark the session is told, and
+is counted. Past the high-water mark the session is told, and
 nothing more is read from this peer until the output is below it again.
 
 Closing. Everything unsent goes out first. Then only the sending side is closed, and what the
@@ -19,15 +19,15 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
 )
 from twisted.python.failure import Failure
@@ -40,7 +40,8 @@ from twisted_sock.interfaces import Peer
 from twisted_sock.metrics import Counters
 from twisted_sock.settings import Limits
 
-#: Bytes handed to Twisted's transport at a time; also what it holds before it says "enough".
+#: Bytes that Twisted's transports hold before they say "enough", and that are gathered here
+#: before they are handed down.
 PIECE = 65536
 
 #: Seconds until a stream is checked again that was just acted on.
@@ -92,13 +93,13 @@ class StreamOwner(Protocol):
     """What a stream needs of the factory that made it.
 
     Attributes:
-        reactor: tells the time.
+        now: tells the time, in the clock's seconds.
         limits: the limits.
         counters: the counters.
         deadlines: checks streams when they ask for it.
     """
 
-    reactor: IReactorTime
+    now: Callable[[], float]
     limits: Limits
     counters: Counters
     deadlines: Deadlines
@@ -120,6 +121,10 @@ class State(enum.IntEnum):
     GONE = 4
 
 
+OPEN, CLOSING = State.OPEN, State.CLOSING  # looked up for every chunk
+NEVER = math.inf
+
+
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class LineStream:
     """One connection that carries lines over a stream of bytes.
@@ -132,10 +137,10 @@ class LineStream:
     __slots__ = (
         "_active",
         "_begun",
-        "_below",
         "_choked",
         "_corked",
         "_framer",
+        "_handed",
         "_input_over",
         "_mark",
         "_moved",
@@ -159,13 +164,13 @@ class LineStream:
         self._input_over = False
         # Stamps, in the clock's seconds.
         self._active = 0.0  # something was read or sent
-        self._begun = math.inf  # the unfinished line was begun; never, when there is none
+        self._begun = NEVER  # the unfinished line was begun; never, when there is none
         self._moved = 0.0  # the peer was last seen to take output
         self._mark: object = None  # what that was seen by
         # Output that waits here, because input is being handled or the transport has enough.
-        self._queue: deque[bytes] | None = None
-        self._queued = 0
-        self._below = 0  # the most that the transport holds when it has said "enough"
+        self._queue: list[bytes] = []
+        self._queued = 0  # bytes of it
+        self._handed = 0  # bytes handed to the transport last
         self._corked = False
         self._choked = False
 
@@ -174,8 +179,11 @@ class LineStream:
     def makeConnection(self, transport: Any) -> None:
         """The connection is made (see `IProtocol`)."""
         self.transport = transport
-        self._active = self._owner.reactor.seconds()
+        self._active = self._owner.now()
         transport.registerProducer(self, True)
+        if isinstance(transport.getPeer(), IPv4Address | IPv6Address):
+            # Nagle's algorithm would hold back a reply until the one before is acknowledged.
+            transport.setTcpNoDelay(True)
         self.session = self._owner.open_session(self)
         self._watch()
         self._corked = True
@@ -187,26 +195,28 @@ class LineStream:
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes came (see `IProtocol`)."""
-        if self.state is not State.OPEN:
+        if self.state is not OPEN:
             return
         owner = self._owner
-        self._active = now = owner.reactor.seconds()
+        self._active = now = owner.now()
         owner.counters.bytes_in += len(data)
         framer = self._framer
         runs = framer.feed(data)
         if not framer.partial:
-            self._begun = math.inf
+            self._begun = NEVER
         elif runs or self._begun > now:
             self._begun = now
         if runs:
             self._corked = True
             self.session.receive(runs)
-            self._uncork()
+            self._corked = False
+            if self._queued:
+                self._write_queued()
 
     def readConnectionLost(self) -> None:
         """The peer has finished sending (see `IHalfCloseableProtocol`)."""
         self._input_over = True
-        self._begun = math.inf
+        self._begun = NEVER
         if self.state is not State.OPEN:
             if self.state >= State.CLOSING and not self._queued:
                 self.transport.loseConnection()
@@ -221,13 +231,13 @@ class LineStream:
     def writeConnectionLost(self) -> None:
         """Everything is sent and our side closed (see `IHalfCloseableProtocol`)."""
         self.state = State.LINGERING
-        self._moved = self._owner.reactor.seconds()
+        self._moved = self._owner.now()
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone (see `IProtocol`)."""
         self.state = State.GONE
         self._owner.deadlines.forget(self)
-        self._queue = None
+        self._queue.clear()
         self._queued = 0
         clean = self._input_over or reason.check(ConnectionDone)
         ended = self.session.lost(Reason.DONE if clean else Reason.LOST)
@@ -243,16 +253,17 @@ class LineStream:
     def send(self, lines: list[str]) -> bool:
         """Send some lines (see `LineTransport`)."""
         data = self._framer.encode(lines)
-        if self.state >= State.CLOSING:
+        if self.state >= CLOSING:
             return True
         self._owner.counters.bytes_out += len(data)
-        if self._queue is None:
-            self._queue = deque()
         self._queue.append(data)
         self._queued += len(data)
-        if not self._corked or self._queued > PIECE:
+        if not self._corked:
+            self._active = self._owner.now()
             self._write_queued()
-        return not self._full()
+        elif self._queued > PIECE:
+            self._write_queued()
+        return not self._choked or not self._full()
 
     def pause(self) -> None:
         """Stop reading."""
@@ -260,14 +271,14 @@ class LineStream:
 
     def resume(self) -> None:
         """Read again."""
-        if self._begun < math.inf:
-            self._begun = self._owner.reactor.seconds()
+        if self._begun < NEVER:
+            self._begun = self._owner.now()
         self.transport.resumeProducing()
 
     def ending(self) -> None:
         """The last replies come; see that it ends."""
         self.state = max(self.state, State.ENDING)
-        self._moved = self._owner.reactor.seconds()
+        self._moved = self._owner.now()
         self._look()
         self._watch()
 
@@ -276,7 +287,7 @@ class LineStream:
         if self.state >= State.CLOSING:
             return
         self.state = State.CLOSING
-        self._moved = self._owner.reactor.seconds()
+        self._moved = self._owner.now()
         self._look()
         self._write_queued()
         if not self._queued:
@@ -287,7 +298,7 @@ class LineStream:
         """Drop the connection now."""
         if self.state is not State.GONE:
             self.state = State.CLOSING
-            self._queue = None
+            self._queue.clear()
             self._queued = 0
             self.transport.abortConnection()
 
@@ -297,14 +308,14 @@ class LineStream:
         """The transport has enough for now (see `IPushProducer`)."""
         if not self._choked:
             self._choked = True
-            self._moved = self._owner.reactor.seconds()
+            self._moved = self._owner.now()
             self._look()
             self._watch()
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty (see `IPushProducer`)."""
         self._choked = False
-        self._moved = self._owner.reactor.seconds()
+        self._moved = self._owner.now()
         self._write_queued()
         if self.state is State.CLOSING:
             if not self._queued:
@@ -326,22 +337,19 @@ class LineStream:
             self._write_queued()
 
     def _write_queued(self) -> None:
-        """Hand what waits to the transport, until it has enough."""
+        """Hand what waits to the transport, unless it has enough."""
+        if self._choked or not self._queued:
+            return
         queue = self._queue
-        if queue and not self._corked:
-            self._active = self._owner.reactor.seconds()
-        while queue and not self._choked:
-            data = queue.popleft() if len(queue) == 1 else _next_piece(queue)
-            self._queued -= len(data)
-            self._below = PIECE + len(data)
-            self.transport.write(data)
-        if not queue:
-            self._queue = None
+        data = queue[0] if len(queue) == 1 else b"".join(queue)
+        queue.clear()
+        self._handed, self._queued = self._queued, 0
+        self.transport.write(data)
 
     def _full(self) -> bool:
         """Whether there is more unsent than the high-water mark allows."""
-        high_water = self._owner.limits.high_water
-        return self._choked and 0 < high_water < self._queued + self._below
+        unsent = PIECE + self._handed + self._queued
+        return self._choked and 0 < self._owner.limits.high_water < unsent
 
     def _hang_up(self) -> None:
         """Everything is with the transport: close, the sending side first where that can be."""
@@ -368,13 +376,13 @@ class LineStream:
 
     def _watch(self) -> None:
         if self.state is not State.GONE:
-            now = self._owner.reactor.seconds()
+            now = self._owner.now()
             self._owner.deadlines.watch(self, self._next_check(now))
 
     def _next_check(self, now: float) -> float:
         """The first time at which anything can be due."""
         if self.state is State.GONE:
-            return math.inf
+            return NEVER
         times = [due(self, now) for due, _ in RULES]
         look = self._look_again(now)
         return min(*times, look, self.session.check(now))
@@ -383,23 +391,23 @@ class LineStream:
         """When to see whether the peer has taken some output."""
         limits = self._owner.limits
         if self.state in (State.ENDING, State.CLOSING):
-            return now + (limits.close_grace or math.inf) / LOOKS
+            return now + (limits.close_grace or NEVER) / LOOKS
         if self._choked:
-            return now + (limits.stall_timeout or math.inf) / LOOKS
-        return math.inf
+            return now + (limits.stall_timeout or NEVER) / LOOKS
+        return NEVER
 
     def _look(self) -> None:
         """See whether the peer has taken some output since the last look."""
         mark = _progress(self.transport)
         if mark != self._mark:
             self._mark = mark
-            self._moved = self._owner.reactor.seconds()
+            self._moved = self._owner.now()
 
     def _stuck_at(self, now: float) -> float:
         """When a closing connection has waited long enough."""
         grace = self._owner.limits.close_grace
         closing = self.state is not State.OPEN
-        return self._moved + grace if grace and closing else math.inf
+        return self._moved + grace if grace and closing else NEVER
 
     def _give_up(self) -> None:
         """The peer does not take the rest, or does not close its side."""
@@ -412,13 +420,13 @@ class LineStream:
         """When a peer that takes no output is given up."""
         timeout = self._owner.limits.stall_timeout
         waits = self._choked and self.state is State.OPEN
-        return self._moved + timeout if timeout and waits else math.inf
+        return self._moved + timeout if timeout and waits else NEVER
 
     def _partial_at(self, now: float) -> float:
         """When a line that was begun must have ended. We must have been reading meanwhile."""
         timeout = self._owner.limits.line_timeout
         if not timeout or self.state is not State.OPEN:
-            return math.inf
+            return NEVER
         reading = not self.session.busy and not self._full()
         return (min(self._begun, now) if reading else now) + timeout
 
@@ -426,7 +434,7 @@ class LineStream:
         """When nothing will have been said for too long."""
         timeout = self._owner.limits.idle_timeout
         if not timeout or self.state is not State.OPEN:
-            return math.inf
+            return NEVER
         waits = self.session.busy or self._choked
         return (now if waits else max(self._active, self._moved)) + timeout
 
@@ -438,16 +446,6 @@ RULES = (
     (LineStream._partial_at, lambda stream: stream.session.fail(Problem(Reason.PARTIAL))),
     (LineStream._idle_at, lambda stream: stream.session.fail(Problem(Reason.IDLE))),
 )
-
-
-def _next_piece(queue: deque[bytes]) -> bytes:
-    """Some of what waits, about as much as a transport takes at a time."""
-    pieces = [queue.popleft()]
-    size = len(pieces[0])
-    while queue and size + len(queue[0]) <= PIECE:
-        size += len(queue[0])
-        pieces.append(queue.popleft())
-    return b"".join(pieces)
 
 
 def _progress(transport: Any) -> object:
