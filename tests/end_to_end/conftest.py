@@ -8,24 +8,30 @@ from .programs import Program, Server, Terminal, script
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run a program in the test's folder: `run(command, ...)` as for `Program`."""
+def at_the_end():
+    """What is to be done after the test, the last first."""
     with ExitStack() as stack:
+        yield stack
 
-        def start(command, *, kind=Program, **more):
-            program = kind(command, tmp_path, **more)
-            stack.callback(program.reap)
-            return program
 
-        yield start
+@pytest.fixture
+def run(tmp_path, at_the_end):
+    """Run a program in the test's folder: `run(command, ...)` as for `Program`."""
+
+    def start(command, *, kind=Program, **more):
+        program = kind(command, tmp_path, **more)
+        at_the_end.callback(program.reap)
+        return program
+
+    return start
 
 
 @pytest.fixture
 def twistd(run):
-    """Run `twistd -n sockservice` with some options, that may be wrong."""
+    """Run `twistd -n sockservice` with some options, which may be wrong."""
 
-    def start(*options, **more):
-        return run([*script("twistd"), "-n", "--pidfile=", "sockservice", *options], **more)
+    def start(*options, runner=("-n", "--pidfile="), **more):
+        return run([*script("twistd"), *runner, "sockservice", *options], **more)
 
     return start
 
@@ -53,8 +59,8 @@ def plug(tmp_path):
 
 
 @pytest.fixture
-def terminal():
+def terminal(at_the_end):
     """A pseudo-terminal."""
     made = Terminal()
-    yield made
-    made.close()
+    at_the_end.callback(made.close)
+    return made
