@@ -438,6 +438,18 @@ class Telling(SynchronousTestCase):
         self.assertEqual(peer.lines(), ["x"])
         self.assertEqual(peer.factory.counters.problems, {Reason.UTF8: 1})
 
+    def test_words_that_are_no_line_are_silence(self):
+        class Wrong(LineProtocol):
+            def lineReceived(self, line):
+                return line
+
+            def problem_line(self, problem):
+                return ["sorry", 5]
+
+        peer = connect(Wrong)
+        peer.send(b"a\n\xff\nb\n")
+        self.assertEqual(peer.lines(), ["a", "b"])
+
     def test_words_that_fail_are_silence(self):
         class Broken(LineProtocol):
             def problem_line(self, problem):

@@ -54,7 +54,11 @@ def make_framer(policy: LinePolicy) -> Framer:
 
 
 class LineFramer:
-    """Lines ended by LF or CRLF, as the policy says."""
+    """Lines ended by LF or CRLF, as the policy says.
+
+    Attributes:
+        partial: whether a line was begun and not ended.
+    """
 
     __slots__ = (
         "_delimiter",
@@ -65,6 +69,7 @@ class LineFramer:
         "_policy",
         "_skipping",
         "_tail",
+        "partial",
     )
 
     def __init__(self, policy: LinePolicy) -> None:
@@ -76,16 +81,18 @@ class LineFramer:
         self._tail = EMPTY
         self._skipping = False  # inside a line that is too long: throw away up to its end
         self._over = False  # a problem has ended the conversation: nothing more is read
-
-    @property
-    def partial(self) -> bool:
-        """Whether a line was begun and not ended."""
-        return self._skipping or bool(self._tail)
+        self.partial = False
 
     def feed(self, data: bytes) -> list[Run]:
         """Take what arrived; return the runs that it completes."""
-        if not self._tail and not self._skipping and data.endswith(self._delimiter):
+        if not self.partial and data.endswith(self._delimiter):
             return self._split(data)
+        runs = self._piece_together(data)
+        self.partial = self._skipping or bool(self._tail)
+        return runs
+
+    def _piece_together(self, data: bytes) -> list[Run]:
+        """Complete the line that was begun, or begin one, or both."""
         if self._tail and self._tail[-1] == CR and self._delimiter == b"\r\n":
             # The first half of a delimiter may have come alone.
             del self._tail[-1]
@@ -159,22 +166,20 @@ class LineFramer:
         """Cut whole lines apart: all at once if none breaks a rule."""
         if self._over:
             return []
-        self._mirror(body)
+        if self._lenient:
+            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
         if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
             return self._sort(body)
         try:
             text = body.decode()
         except UnicodeDecodeError:
             return self._sort(body)
-        lines = text.split(self._eol)
-        if self._lenient and self._mixed(text, len(lines)):
-            lines = text.replace("\r\n", "\n").split("\n")
+        eol = self._eol
+        lines = text.split(eol)
+        if self._lenient and (text.count("\n") >= len(lines) if eol != "\n" else "\r" in text):
+            lines = text.replace("\r\n", "\n").split("\n")  # some end in LF, some in CRLF
         del lines[-1]  # what follows the last delimiter: nothing
         return [lines]
-
-    def _mixed(self, text: str, lines: int) -> bool:
-        """Whether some lines end in LF and some in CRLF."""
-        return "\r" in text if self._eol == "\n" else text.count("\n") >= lines
 
     def _sort(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart, the good from the bad, one by one."""

@@ -86,6 +86,17 @@ class InnerPoller:
         """Call `doWrite` no more."""
         self._remove(descriptor, EPOLLOUT)
 
+    def getReaders(self) -> list[Any]:
+        """Everything that is read from, here and in the reactor."""
+        return [*self._reactor.getReaders(), *self._with(EPOLLIN)]
+
+    def getWriters(self) -> list[Any]:
+        """Everything that waits to be writable, here and in the reactor."""
+        return [*self._reactor.getWriters(), *self._with(EPOLLOUT)]
+
+    def _with(self, event: int) -> list[Any]:
+        return [self._descriptors[fd] for fd, events in self._events.items() if events & event]
+
     def _add(self, descriptor: Any, event: int) -> None:
         fd = descriptor.fileno()
         events = self._events.get(fd, 0)
@@ -141,7 +152,10 @@ class InnerPoller:
                 if descriptor is None:  # let go earlier in this turn
                     continue
                 if event == EPOLLIN:
-                    why = self._call(descriptor.doRead)
+                    try:
+                        why = descriptor.doRead()
+                    except BaseException as error:
+                        why = self._broken(error)
                     if why is not None:
                         self._disconnect(descriptor, why, reading=True)
                 else:
@@ -153,7 +167,10 @@ class InnerPoller:
     def _send(self) -> None:
         senders, self.senders = self.senders, []
         for sender in senders:
-            why = self._call(sender.flush)
+            try:
+                why = sender.flush()
+            except BaseException as error:
+                why = self._broken(error)
             if why is not None:
                 self._disconnect(sender, why, reading=False)
 
@@ -165,23 +182,22 @@ class InnerPoller:
             reading = bool(self._events[fd] & EPOLLIN)
             why = CONNECTION_DONE if reading else CONNECTION_LOST
         else:
-            if event & EPOLLIN:
-                reading = True
-                why = self._call(descriptor.doRead)
-            if why is None and event & EPOLLOUT and fd in self._descriptors:
-                reading = False
-                why = self._call(descriptor.doWrite)
+            try:
+                if event & EPOLLIN:
+                    reading = True
+                    why = descriptor.doRead()
+                if why is None and event & EPOLLOUT and self._events.get(fd, 0) & EPOLLOUT:
+                    reading = False
+                    why = descriptor.doWrite()
+            except BaseException as error:
+                why = self._broken(error)
         if why is not None:
             self._disconnect(descriptor, why, reading)
 
-    def _call(self, method: Any) -> BaseException | None:
-        """Call a method of a descriptor; what it raises breaks only its own connection."""
-        try:
-            why: BaseException | None = method()
-        except BaseException as error:
-            self.log.failure("a connection is broken off")
-            return error
-        return why
+    def _broken(self, error: BaseException) -> BaseException:
+        """A descriptor has raised: that ends its own connection, and no other."""
+        self.log.failure("a connection is broken off")
+        return error
 
     def _disconnect(self, descriptor: Any, why: BaseException, reading: bool) -> None:
         """Tell a descriptor that it has come to its end, or its input has."""

@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 
 from twisted_sock.deadlines import Deadlines
 from twisted_sock.display import one_line
-from twisted_sock.errors import ListenError, Problem, Reason
+from twisted_sock.errors import ListenError, Problem, Reason, SockError
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
 from twisted_sock.metrics import Counters
@@ -335,7 +335,7 @@ class LineService(Service):
     def _cannot_listen(self, failure: Failure, name: str, failed: list[ListenError]) -> None:
         if failure.check(CancelledError):
             return
-        failed.append(ListenError(f"{_why(failure.value)}: cannot listen on {name}"))
+        failed.append(ListenError(_why(failure.value, name)))
         self.log.error("{error}", error=str(failed[-1]))
 
     def _stop_listening(self) -> Deferred[Any]:
@@ -351,7 +351,10 @@ class LineService(Service):
         self.log.failure("a port could not be stopped", failure=failure)
 
 
-def _why(error: BaseException | None) -> str:
-    """The reason in a few words: the system's own for a socket error."""
+def _why(error: BaseException | None, name: str) -> str:
+    """Why an endpoint cannot be served, in one line: in the system's words for a socket error."""
+    if isinstance(error, SockError):
+        return one_line(str(error))
     cause = getattr(error, "socketError", error)
-    return one_line(str(getattr(cause, "strerror", None) or cause))
+    words = one_line(str(getattr(cause, "strerror", None) or cause))
+    return f"{words}: cannot listen on {name}"

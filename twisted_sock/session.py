@@ -490,7 +490,8 @@ class Session:
     def _words(self, problem: Problem) -> str | None:
         if self._protocol is None:
             return str(problem)
-        return self._user_call(self._protocol.problem_line, problem)
+        words = self._user_call(self._protocol.problem_line, problem)
+        return words if isinstance(words, str) else None
 
     def _user_call(self, function: Callable[[A], R], argument: A) -> R | None:
         """Call the user's code where no reply is expected; log what it raises."""
@@ -515,11 +516,12 @@ class Session:
             return
         if self.state < CLOSED:
             try:
-                self._send(out)
+                self._blocked = not self._transport.send(out)
             except (TypeError, ValueError):
                 lines = out.copy()
                 out.clear()
                 self._send_each(lines)
+            self._common.counters.lines_out += len(out)
         out.clear()
 
     def _send(self, lines: list[str]) -> None:

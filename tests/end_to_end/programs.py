@@ -145,7 +145,13 @@ class Program:
             given = terminal.fd if stdin == subprocess.DEVNULL else stdin
             streams = {"stdin": given, "stdout": terminal.fd, "stderr": terminal.fd}
         self._process = subprocess.Popen(  # bytes, unbuffered
-            command, cwd=folder, env=os.environ | (env or {}), bufsize=0, **streams
+            command,
+            cwd=folder,
+            env=os.environ | (env or {}),
+            bufsize=0,
+            # Where the tests run in the background SIGINT is ignored, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            **streams,
         )
         self.pid = self._process.pid
         if terminal is None:

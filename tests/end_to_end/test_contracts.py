@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from tests.contracts import PROMISES
-from twisted_sock import Limits, LineFactory, LinePolicy
+from twisted_sock import Limits, LineFactory, LinePolicy, fast
 
 PATIENCE = 20.0
 
@@ -76,7 +76,8 @@ class SocketPeer(Protocol):
 class SocketWorld:
     """A server on a real socket, and its peers."""
 
-    def __init__(self, server: str, client: Callable[[Any], str]) -> None:
+    def __init__(self, server: str, client: Callable[[Any], str], reactor: Any) -> None:
+        self.reactor = reactor
         self.server = server
         self.tells_resets = not server.startswith("unix")
         self.client = client
@@ -85,7 +86,7 @@ class SocketWorld:
 
     def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
         self.factory = LineFactory(handler, policy=policy, limits=limits)
-        self.listening = serverFromString(reactor, self.server).listen(self.factory)
+        self.listening = serverFromString(self.reactor, self.server).listen(self.factory)
 
     async def connect(self) -> SocketPeer:
         port = await self.listening
@@ -93,7 +94,7 @@ class SocketWorld:
         self.listening.callback(port)
         peer = SocketPeer(self)
         self.peers.append(peer)
-        endpoint = clientFromString(reactor, self.client(port.getHost()))
+        endpoint = clientFromString(self.reactor, self.client(port.getHost()))
         await connectProtocol(endpoint, peer)
         return peer
 
@@ -113,7 +114,7 @@ class SocketWorld:
         await self.factory.drain()
 
 
-@pytest.fixture(params=["tcp", "tcp6", "unix"])
+@pytest.fixture(params=["tcp", "tcp6", "unix", "fast tcp", "fast unix"])
 def world(request, tmp_path):
     socket = tmp_path / "socket"
     worlds = {
@@ -121,7 +122,8 @@ def world(request, tmp_path):
         "tcp6": ("tcp6:0:interface=\\:\\:1", lambda host: f"tcp:\\:\\:1:{host.port}"),
         "unix": (f"unix:{socket}", lambda _: f"unix:{socket}"),
     }
-    return SocketWorld(*worlds[request.param])
+    kind = request.param.removeprefix("fast ")
+    return SocketWorld(*worlds[kind], fast(reactor) if kind != request.param else reactor)
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)

@@ -255,6 +255,17 @@ def test_threat_12_8_mb_in_answer_to_a_half_closed_peer(serve, reply):
     assert len(ask(server.port, b"8000000")) == 8 * MB
 
 
+def test_threat_12_a_half_close_behind_haproxy(twistd):
+    server = twistd("--endpoint", f"haproxy:tcp:0:interface={HOST}", kind=Server)
+    server.wait_until_it_listens()
+    with Client(server.port) as client:
+        server.tell(signal.SIGSTOP)
+        client.say(b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 80\r\none\ntwo\n")
+        client.end()
+        server.tell(signal.SIGCONT)
+        assert client.rest() == b"one\ntwo\n"
+
+
 @pytest.mark.parametrize("reply", ["one_string", "generator", "agenerator"])
 @pytest.mark.parametrize("signals", [1, 2], ids=["one-signal", "two-signals"])
 def test_threat_13_sigterm_in_the_middle_of_a_reply(serve, reply, signals):

@@ -148,6 +148,12 @@ class Terminal(ConsoleCase):
 class Pipe(ConsoleCase):
     interactive = False
 
+    def test_answers_that_look_like_commands(self):
+        self.console.typed("//who")
+        self.console.typed("@@all")
+        self.peer.say("first", "second")
+        self.assertEqual(self.peer.lines(), ["/who", "@all"])
+
     def test_answers_wait_for_their_questions(self):
         self.console.typed("yes")
         self.console.typed("no")

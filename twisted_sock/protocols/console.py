@@ -36,6 +36,7 @@ text        answer the oldest question
 @all text   speak to every client
 /who        who is there, and who waits for an answer
 /close 2    close the conversation with client 2
+//text      an answer that begins with /, and @@text one that begins with @
 /help       this"""
 
 
@@ -105,11 +106,18 @@ class Console:
 
     def typed(self, text: str) -> None:
         """The operator has typed a line."""
-        if text.startswith("/"):
+        if text.startswith(("//", "@@")):
+            self._answer(text[1:])
+        elif text.startswith("/"):
             self._command(text)
         elif text.startswith("@"):
             self._address(text)
-        elif self._questions:
+        else:
+            self._answer(text)
+
+    def _answer(self, text: str) -> None:
+        """Answer the oldest question, or the next if nobody asks and no person is there."""
+        if self._questions:
             self._questions[0].answer(text)
         elif self.interactive:
             self.show("Nobody waits for an answer. @2 text speaks to client 2; /who tells who.")

@@ -34,11 +34,21 @@ class FastConnection(tcp.Connection):
 
     The buffers are Twisted's own, so everything else about them, producers, half-close, closing,
     is as it always was.
+
+    Attributes:
+        plain: whether what is written can be sent at once: nothing is in the buffers before it,
+            and the connection is neither closing nor encrypted by Twisted.
+        waits_for_turn: whether it is in the poller's list of senders.
+        broken: whether sending has failed.
+        read_size: bytes of the next read.
+        room: bytes to send on the spot before the reactor must have had its turn.
     """
 
+    plain = True
+    waits_for_turn = False
+    broken = False
     read_size = SHORT_READ
-    waits_for_turn = False  # in the poller's list of senders
-    room = LONG_READ  # bytes to send on the spot before the reactor must have had its turn
+    room = LONG_READ
 
     def doRead(self) -> Ended | None:  # type: ignore[override]
         """Read once, and hand it on."""
@@ -49,7 +59,7 @@ class FastConnection(tcp.Connection):
         except OSError:
             return CONNECTION_LOST
         if not data:
-            return CONNECTION_DONE
+            return CONNECTION_LOST if self.broken else CONNECTION_DONE
         if len(data) == self.read_size:
             self.read_size = LONG_READ
         self.protocol.dataReceived(data)
@@ -58,30 +68,73 @@ class FastConnection(tcp.Connection):
     def write(self, data: bytes) -> None:
         """Send some bytes, or keep what cannot be sent yet."""
         poller: Any = self.reactor  # an `InnerPoller`
-        if (
-            self._tempDataLen
-            or self.dataBuffer
-            or not self.connected
-            or self._writeDisconnected
-            or self.TLS
-            or type(data) is not bytes
-        ):
+        if not self.plain or type(data) is not bytes:
             super().write(data)
         elif poller.turning:
-            self.waits_for_turn = True
-            poller.senders.append(self)
-            if len(data) > self.bufferSize:
-                super().write(data)
-            else:
-                self._tempDataBuffer.append(data)
-                self._tempDataLen = len(data)
+            self._tempDataBuffer.append(data)
+            self._tempDataLen += len(data)
+            if not self.waits_for_turn:
+                self.waits_for_turn = True
+                poller.senders.append(self)
+            if self._tempDataLen > self.bufferSize:
+                self.plain = False
+                self._maybePauseProducer()
         elif len(data) > self.room:
             super().write(data)
-        elif data:
+        else:
             sent = self._send(data)
             self.room -= sent
             if sent < len(data):
                 super().write(data[sent:])
+
+    def flush(self) -> BaseException | None:
+        """Send what was written during the turn (see `poller.Sender`)."""
+        self.waits_for_turn = False
+        if not self.plain:
+            return self._flush_with_care()
+        buffer = self._tempDataBuffer
+        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        self._tempDataLen = 0
+        sent = self._send(data)
+        if sent < len(data):
+            super().write(data[sent:])
+        return None
+
+    def _flush_with_care(self) -> BaseException | None:
+        """Send as the reactor would: the connection is closing, or there is more than a little."""
+        if not self.connected or self._aborting:
+            return None
+        why = self.doWrite()
+        if why is None and (self.dataBuffer or self._tempDataLen):
+            self.startWriting()
+        return why
+
+    def _send(self, data: bytes) -> int:
+        """Send what the socket takes; an error is left for the reactor to find."""
+        try:
+            return self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            # The socket tells of a reset only once; a read would now take it for a clean end.
+            self.broken = True
+            return 0
+
+    # Everything that ends plain sailing goes through one of these.
+
+    def startWriting(self) -> None:
+        """Ask when the socket is writable, unless it is tried at the end of the turn."""
+        self.plain = False
+        if not self.waits_for_turn:
+            super().startWriting()
+
+    def stopWriting(self) -> None:
+        """Everything is sent, or nothing more will be."""
+        super().stopWriting()
+        self.plain = bool(self.connected) and not (
+            self.disconnecting or self._writeDisconnecting or self._aborting or self.TLS
+        )
 
     def doWrite(self) -> BaseException | None:  # type: ignore[override]
         """The socket is writable again: send what waits."""
@@ -89,46 +142,10 @@ class FastConnection(tcp.Connection):
         why: BaseException | None = super().doWrite()
         return why
 
-    def startWriting(self) -> None:
-        """Ask to be told when the socket is writable, unless it is tried anyway."""
-        if not self.waits_for_turn:
-            super().startWriting()
-
-    def flush(self) -> BaseException | None:
-        """Send what was written during the turn (see `poller.Sender`)."""
-        self.waits_for_turn = False
-        if not self.connected or self._aborting:
-            return None
-        buffer = self._tempDataBuffer
-        plain = len(buffer) == 1 and not (
-            self.dataBuffer
-            or self.disconnecting
-            or self.producerPaused
-            or self._writeDisconnecting
-        )
-        if not plain:
-            why: BaseException | None = self.doWrite()
-            if why is None and (self.dataBuffer or self._tempDataLen):
-                self.startWriting()
-            return why
-        data = buffer[0]
-        sent = self._send(data)
-        if sent == len(data):
-            buffer.clear()
-            self._tempDataLen = 0
-        else:
-            buffer[0] = data[sent:]
-            self._tempDataLen -= sent
-            self.startWriting()
-        return None
-
-    def _send(self, data: bytes) -> int:
-        """Send what the socket takes; an error shows itself again when the reactor writes."""
-        try:
-            sent: int = self.socket.send(data)
-        except OSError:
-            return 0
-        return sent
+    def startTLS(self, *args: Any, **kwargs: Any) -> None:
+        """Encrypt from here on (see `ITLSTransport`)."""
+        super().startTLS(*args, **kwargs)
+        self.plain = False
 
 
 class FastServer(FastConnection, tcp.Server):

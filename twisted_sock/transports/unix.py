@@ -1,16 +1,28 @@
-"""Twisted's UNIX transports, as fast as those of TCP.
-
-Descriptors that a peer passes along are not received: a line protocol has no use for them.
-"""
+"""Twisted's UNIX transports, as fast as those of TCP."""
 
 from __future__ import annotations
 
 from twisted.internet import unix
+from twisted.internet.interfaces import IFileDescriptorReceiver
 
-from twisted_sock.transports.tcp import FastConnection
+from twisted_sock.transports.tcp import Ended, FastConnection
 
 
-class FastUNIXServer(FastConnection, unix.Server):
+class FastUNIXConnection(FastConnection):
+    """Reads in fewer steps, unless the protocol wants descriptors that the peer passes along."""
+
+    _slow: bool | None = None
+
+    def doRead(self) -> Ended | None:  # type: ignore[override]
+        """Read once, and hand it on."""
+        if self._slow is None:
+            self._slow = bool(IFileDescriptorReceiver.providedBy(self.protocol))
+        if self._slow:
+            return super(FastConnection, self).doRead()
+        return super().doRead()
+
+
+class FastUNIXServer(FastUNIXConnection, unix.Server):
     """The serving end of a UNIX connection."""
 
 
@@ -20,7 +32,7 @@ class FastUNIXPort(unix.Port):
     transport = FastUNIXServer
 
 
-class FastUNIXClient(FastConnection, unix.Client):
+class FastUNIXClient(FastUNIXConnection, unix.Client):
     """The connecting end of a UNIX connection."""
 
 

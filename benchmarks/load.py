@@ -1,0 +1,101 @@
+"""The loads that come from elsewhere: redis-benchmark, and connections that stay idle."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+
+from benchmarks.errors import BenchError
+from benchmarks.process import HOST
+
+PROGRAM = "redis-benchmark"
+TIMEOUT = 180.0
+
+#: Connections from one source address; each address has about 28,000 ports.
+PER_ADDRESS = 8_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What redis-benchmark saw of one run."""
+
+    lines_per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def missing() -> str | None:
+    """Why redis-benchmark cannot be used, if it cannot."""
+    return None if shutil.which(PROGRAM) else "not installed"
+
+
+def inline_ping(port: int, *, clients: int, depth: int, lines: int) -> Seen:
+    """Send `PING` lines; every answer is `+PONG`.
+
+    Args:
+        port: of the server.
+        clients: connections, all active.
+        depth: lines sent before their answers are waited for.
+        lines: of all connections together.
+
+    Raises:
+        BenchError: it did not finish, or not in time.
+    """
+    command = [PROGRAM, "-h", HOST, "-p", str(port), "-t", "ping_inline", "--csv"]
+    command += ["-c", str(clients), "-P", str(depth), "-n", str(lines)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
+        rows = csv.DictReader(line for line in done.stdout.splitlines() if line[:1] == '"')
+        row = next(row for row in rows if row["test"] == "PING_INLINE")
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{PROGRAM} did not finish within {TIMEOUT:g} s") from None
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or error.stdout).strip().split("\n")[-1]
+        raise BenchError(f"{PROGRAM} exits with {error.returncode}: {said}") from None
+    except StopIteration:
+        raise BenchError(f"{PROGRAM} reports nothing") from None
+    return Seen(float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"]))
+
+
+class IdleConnections(contextlib.ExitStack):
+    """Connections that say one line each, hear its answer, and then nothing more.
+
+    Args:
+        port: of the server.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+        self._count = 0
+
+    def open_until(self, count: int) -> None:
+        """Open more, until there are so many.
+
+        Raises:
+            BenchError: one was refused, or not answered.
+        """
+        while self._count < count:
+            source = f"127.0.0.{2 + self._count // PER_ADDRESS}"
+            try:
+                self.enter_context(self._open(source))
+            except OSError as error:
+                raise BenchError(f"idle connection {self._count + 1}: {error}") from None
+            self._count += 1
+
+    def _open(self, source: str) -> socket.socket:
+        connection = socket.create_connection((HOST, self._port), 10, (source, 0))
+        connection.sendall(b"PING\r\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            received = connection.recv(64)
+            if not received:
+                raise ConnectionError("closed by the server")
+            answer += received
+        if answer != b"+PONG\r\n":
+            raise ConnectionError(f"answered {answer[:60]!r}")
+        return connection

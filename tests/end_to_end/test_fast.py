@@ -1,0 +1,241 @@
+"""The fast reactor: Twisted's own tests pass on it, and it is fair."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+
+from tests.test_docs import ROOT
+from twisted_sock import Limits, LineFactory, LineProtocol, fast
+
+REACTORS = ("epoll", "poll", "select", "asyncio")
+
+
+class Bare:
+    """A bare socket whose reads wait in a turn of the reactor."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setblocking(False)
+
+    async def read(self, size):
+        received = b""
+        while len(received) < size:
+            try:
+                data = self.socket.recv(size - len(received))
+            except BlockingIOError:
+                await deferLater(reactor, 0)
+                continue
+            if not data:
+                break
+            received += data
+        return received
+
+
+@pytest.fixture
+def listen():
+    """Serve a factory on the fast reactor; gives the port, and a bare socket to it."""
+    ports, sockets, factories = [], [], []
+
+    async def start(factory):
+        quick = fast(reactor)
+        port = await TCP4ServerEndpoint(quick, 0, interface="127.0.0.1").listen(factory)
+        ports.append(port)
+        factories.append(factory)
+        bare = Bare(port.getHost().port)
+        sockets.append(bare.socket)
+        return bare
+
+    yield start
+    for each in sockets:
+        each.close()
+    for port, factory in zip(ports, factories, strict=True):
+        pytest_twisted.blockon(port.stopListening())
+        if isinstance(factory, LineFactory):
+            pytest_twisted.blockon(factory.drain())
+
+
+def test_twisteds_own_tests_pass(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "twisted.trial", "tests.end_to_end.twisted_own"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    passed = int(done.stdout.rpartition("successes=")[2].rstrip(")\n"))
+    assert passed >= 400
+
+
+@pytest.mark.parametrize("name", REACTORS)
+def test_every_reactor_can_be_made_fast(name, tmp_path):
+    program = f"""
+import socket, threading
+from twisted.internet import {name}reactor
+{name}reactor.install()
+from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
+from twisted_sock import LineFactory, fast
+
+def talk(port):
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall("héllo".encode() + b"\\n")
+    client.shutdown(socket.SHUT_WR)
+    print(client.makefile(encoding="utf-8").read(), end="")
+    reactor.callFromThread(reactor.stop)
+
+def listens(port):
+    threading.Thread(target=talk, args=[port.getHost().port]).start()
+
+endpoint = serverFromString(fast(reactor), "tcp:0:interface=127.0.0.1")
+endpoint.listen(LineFactory(str.upper)).addCallback(listens)
+reactor.callLater(20, reactor.stop)
+reactor.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("HÉLLO\n", "")
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_stays_in_the_reactor():
+    quick = fast(reactor)
+    before = set(reactor.getReaders())
+    port = await TCP4ServerEndpoint(quick, 0, interface="127.0.0.1").listen(LineFactory(str.upper))
+    assert len(set(reactor.getReaders()) - before) == 1
+    await port.stopListening()
+    assert set(reactor.getReaders()) == before
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_peer_that_reads_a_byte_at_a_time_gets_everything(listen):
+    bare = await listen(LineFactory(lambda line: line * 30_000, limits=Limits(stall_timeout=0)))
+    bare.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    bare.socket.send(b"0123456789\n")
+    received = b"".join([await bare.read(1) for _ in range(300_001)])
+    assert received == b"0123456789" * 30_000 + b"\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_endless_reply_does_not_starve_the_reactor(listen):
+    class Endless(LineProtocol):
+        def lineReceived(self, line):
+            while True:
+                yield "x" * 1000
+
+    bare = await listen(LineFactory(Endless))
+    bare.socket.send(b"go\n")
+    for _ in range(20):
+        assert len(await bare.read(100_000)) == 100_000
+        await deferLater(reactor, 0)
+    bare.socket.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_flood_leaves_timers_and_others_their_turn(listen):
+    factory = LineFactory(str.upper)
+    flooding = await listen(factory)
+    other = Bare(flooding.socket.getpeername()[1])
+    ticks = []
+    for tick in range(50):
+        try:
+            flooding.socket.send(b"x\n" * 50_000)
+            flooding.socket.recv(1 << 20)
+        except BlockingIOError:
+            pass
+        other.socket.send(b"hello\n")
+        assert await other.read(6) == b"HELLO\n"
+        await deferLater(reactor, 0)
+        ticks.append(tick)
+    other.socket.close()
+    assert len(ticks) == 50
+
+
+@pytest_twisted.ensureDeferred
+async def test_writes_of_one_turn_leave_together_and_in_order(listen):
+    class Many(LineProtocol):
+        def lineReceived(self, line):
+            self.sendLine("one")
+            self.sendLine("two")
+            return ["three", "four"]
+
+    bare = await listen(LineFactory(Many))
+    bare.socket.send(b"a\nb\n")
+    expected = b"one\ntwo\nthree\nfour\n" * 2
+    assert await bare.read(len(expected)) == expected
+
+
+class Script(Protocol):
+    """Does what the test says when a line comes, with the bare transport."""
+
+    def dataReceived(self, data):
+        getattr(self, data.decode().strip())()
+
+    def close_after_writing(self):
+        self.transport.write(b"last words")
+        self.transport.loseConnection()
+
+    def abort_after_writing(self):
+        self.transport.write(b"never sent")
+        self.transport.abortConnection()
+
+    def write_much(self):
+        self.transport.write(b"a" * 3_000_000)
+        self.transport.write(b"b")
+        self.transport.loseConnection()
+
+    def half_close(self):
+        self.transport.write(b"half")
+        self.transport.loseWriteConnection()
+
+    def raise_after_writing(self):
+        self.transport.write(b"before")
+        raise ZeroDivisionError
+
+    def connectionLost(self, reason):
+        self.factory.lost.callback(reason.type.__name__)
+
+
+@pytest.mark.parametrize(
+    ("what", "received", "lost"),
+    [
+        ("close_after_writing", b"last words", "ConnectionDone"),
+        ("abort_after_writing", b"", "ConnectionAborted"),
+        ("write_much", b"a" * 3_000_000 + b"b", "ConnectionDone"),
+        ("half_close", b"half", "ConnectionDone"),
+        ("raise_after_writing", None, "ZeroDivisionError"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_ends(listen, no_leaks, what, received, lost):
+    factory = Factory.forProtocol(Script)
+    factory.lost = Deferred()
+    bare = await listen(factory)
+    bare.socket.send(what.encode())
+    if received is not None:
+        try:
+            assert await bare.read(len(received) + 1) == received
+        except ConnectionResetError:
+            assert what == "abort_after_writing"
+    bare.socket.close()
+    assert await factory.lost.addTimeout(20, reactor) == lost
+    no_leaks.flush(ZeroDivisionError)
