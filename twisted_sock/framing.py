@@ -167,14 +167,15 @@ class LineFramer:
         if self._over:
             return []
         if self._lenient:
-            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
+            eol = self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
+        else:
+            eol = self._eol
         if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
             return self._sort(body)
         try:
             text = body.decode()
         except UnicodeDecodeError:
             return self._sort(body)
-        eol = self._eol
         lines = text.split(eol)
         if self._lenient and (text.count("\n") >= len(lines) if eol != "\n" else "\r" in text):
             lines = text.replace("\r\n", "\n").split("\n")  # some end in LF, some in CRLF

@@ -82,7 +82,10 @@ class FastConnection(tcp.Connection):
         elif len(data) > self.room:
             super().write(data)
         else:
-            sent = self._send(data)
+            try:
+                sent = self.socket.send(data)
+            except OSError as error:
+                sent = self._cannot_send(error)
             self.room -= sent
             if sent < len(data):
                 super().write(data[sent:])
@@ -96,7 +99,10 @@ class FastConnection(tcp.Connection):
         data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         buffer.clear()
         self._tempDataLen = 0
-        sent = self._send(data)
+        try:
+            sent = self.socket.send(data)
+        except OSError as error:
+            sent = self._cannot_send(error)
         if sent < len(data):
             super().write(data[sent:])
         return None
@@ -110,16 +116,11 @@ class FastConnection(tcp.Connection):
             self.startWriting()
         return why
 
-    def _send(self, data: bytes) -> int:
-        """Send what the socket takes; an error is left for the reactor to find."""
-        try:
-            return self.socket.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        except OSError:
-            # The socket tells of a reset only once; a read would now take it for a clean end.
-            self.broken = True
-            return 0
+    def _cannot_send(self, error: OSError) -> int:
+        """Leave an error for the reactor to find; returns the bytes sent, which are none."""
+        # The socket tells of a reset only once; a read would now take it for a clean end.
+        self.broken = not isinstance(error, BlockingIOError | InterruptedError)
+        return 0
 
     # Everything that ends plain sailing goes through one of these.
 
