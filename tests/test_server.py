@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -14,7 +16,8 @@ from zope.interface.verify import verifyObject
 
 from twisted_sock import Limits, LineFactory, LineProtocol, LineService, Reason
 from twisted_sock.errors import ListenError
-from twisted_sock.testing import MemoryPeer, connect
+from twisted_sock.protocols.console import Console
+from twisted_sock.testing import MemoryPeer, connect, join
 
 
 class Port:
@@ -92,7 +95,7 @@ class Handlers(SynchronousTestCase):
         class Forgotten:
             pass
 
-        for wrong in (Forgotten, LineProtocol(), 5, "str.upper"):
+        for wrong in (Forgotten, LineProtocol(), Console, 5, "str.upper"):
             self.assertRaises(TypeError, LineFactory, wrong, reactor=Clock())
 
 
@@ -106,6 +109,29 @@ class Limited(SynchronousTestCase):
         fourth = MemoryPeer(first.factory, first.clock, 40003)
         fourth.say("x")
         self.assertEqual(fourth.lines(), ["X"])
+
+    def test_an_address_that_changes_is_counted_once(self):
+        first = connect(str.upper, limits=Limits(max_per_peer=1))
+        for port in range(3):
+            other = MemoryPeer(first.factory, first.clock, port)
+            other.close()
+        first._server._peer = IPv4Address("TCP", "192.0.2.1", 7)
+        first.close()
+        again = MemoryPeer(first.factory, first.clock)
+        again.say("x")
+        self.assertEqual(again.lines(), ["X"])
+
+    def test_peers_without_an_address_are_not_one(self):
+        first = connect(str.upper, limits=Limits(max_per_peer=1))
+        first.close()
+        peers = []
+        for _ in range(2):
+            end, protocol = Protocol(), first.factory.buildProtocol(None)
+            end.dataReceived = peers.append
+            wire = join(protocol, end, host=UNIXAddress(None))
+            end.transport.write(b"x\n")
+            wire.flow()
+        self.assertEqual(peers, [b"X\n", b"X\n"])
 
     def test_a_crowd_is_dropped_without_a_word(self):
         first = connect(str.upper, limits=Limits(max_connections=1, close_grace=3))

@@ -438,7 +438,7 @@ class Telling(SynchronousTestCase):
         self.assertEqual(peer.lines(), ["x"])
         self.assertEqual(peer.factory.counters.problems, {Reason.UTF8: 1})
 
-    def test_words_that_are_no_line_are_silence(self):
+    def test_words_that_are_no_line_are_the_usual_ones(self):
         class Wrong(LineProtocol):
             def lineReceived(self, line):
                 return line
@@ -448,16 +448,18 @@ class Telling(SynchronousTestCase):
 
         peer = connect(Wrong)
         peer.send(b"a\n\xff\nb\n")
-        self.assertEqual(peer.lines(), ["a", "b"])
+        usual = "ERR utf8 the line is not valid UTF-8 at byte 0"
+        self.assertEqual(peer.lines(), ["a", usual, "b"])
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
-    def test_words_that_fail_are_silence(self):
+    def test_words_that_fail_are_the_usual_ones(self):
         class Broken(LineProtocol):
             def problem_line(self, problem):
                 raise KeyError(problem)
 
         peer = connect(Broken)
         peer.send(b"\xff\n")
-        self.assertEqual(peer.lines(), [])
+        self.assertEqual(peer.lines(), ["ERR utf8 the line is not valid UTF-8 at byte 0"])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
     def test_names_of_peers_are_safe_to_show(self):

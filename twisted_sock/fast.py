@@ -10,8 +10,10 @@ the reactor's own; other connections of the application do not change.
 
 from __future__ import annotations
 
+import socket
 from typing import Any, TypeVar
 
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 
 from twisted_sock.transports.tcp import FastConnector, FastPort
@@ -35,10 +37,11 @@ def fast(reactor: Any) -> Any:
         reactor: any reactor that polls descriptors.
 
     Returns:
-        The same reactor in all other respects; the very same where the platform has no epoll.
+        The same reactor in all other respects; the very same where the platform has no epoll, or
+        the reactor polls no descriptors.
     """
-    if InnerPoller is None:
-        log.info("no epoll on this platform: connections are polled by the reactor")
+    if InnerPoller is None or not IReactorFDSet.providedBy(reactor):
+        log.info("no epoll here: connections are polled by the reactor")
         return reactor
     return FastReactor(reactor)
 
@@ -76,6 +79,20 @@ if InnerPoller is not None:
             """Listen on a UNIX socket (see `IReactorUNIX`)."""
             backlog = max(backlog, BACKLOG)
             return _started(FastUNIXPort(address, factory, backlog, mode, self, wantPID))
+
+        def adoptStreamPort(
+            self, fileDescriptor: int, addressFamily: int, factory: Any
+        ) -> FastPort | FastUNIXPort:
+            """Listen on a socket that is bound already (see `IReactorSocket`)."""
+            if addressFamily == socket.AF_UNIX:
+                unix: FastUNIXPort = FastUNIXPort._fromListeningDescriptor(
+                    self, fileDescriptor, factory
+                )
+                return _started(unix)
+            tcp: FastPort = FastPort._fromListeningDescriptor(
+                self, fileDescriptor, addressFamily, factory
+            )
+            return _started(tcp)
 
         def connectUNIX(
             self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False

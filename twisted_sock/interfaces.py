@@ -62,6 +62,10 @@ class LineTransport(Protocol):
             TypeError: a line is not a `str`; none was sent.
         """
 
+    @property
+    def overrun(self) -> bool:
+        """Whether the peer is so far behind that nothing more should be pushed to it."""
+
     def pause(self) -> None:
         """Stop reading; what was read already may still arrive."""
 

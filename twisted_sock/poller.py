@@ -35,12 +35,24 @@ MOST = 128
 
 BROKEN = EPOLLERR | EPOLLHUP
 
+#: As in Twisted's reactors, one failure serves all ends of its kind: making one is costly.
+FAILURES: dict[type[BaseException], Failure] = {
+    ConnectionDone: Failure(ConnectionDone()),
+    ConnectionLost: Failure(ConnectionLost()),
+}
 
-class Sender(Protocol):
-    """A transport that has something to send at the end of the turn."""
+
+class Polled(Protocol):
+    """A descriptor that is polled here; everything else is the reactor's.
+
+    Attributes:
+        polled: True.
+    """
+
+    polled: bool
 
     def flush(self) -> BaseException | None:
-        """Send it; return what broke the connection, if something did."""
+        """Send what was written; return what broke the connection, if something did."""
 
 
 class InnerPoller:
@@ -48,10 +60,6 @@ class InnerPoller:
 
     Args:
         reactor: the reactor that everything else is passed on to.
-
-    Attributes:
-        turning: whether a turn is under way: what is written now is sent at its end.
-        senders: transports with something to send then.
     """
 
     log = Logger()
@@ -61,30 +69,42 @@ class InnerPoller:
         self._gate: _Gate | None = None
         self._events: dict[int, int] = {}
         self._descriptors: dict[int, Any] = {}
-        self.turning = False
-        self.senders: list[Sender] = []
+        self._senders: list[Polled] = []
+        self._turning = False
         directlyProvides(self, providedBy(reactor))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
-    # IReactorFDSet, as far as transports use it.
+    # IReactorFDSet.
 
     def addReader(self, descriptor: Any) -> None:
         """Call `doRead` when there is something to read."""
-        self._add(descriptor, EPOLLIN)
+        if hasattr(descriptor, "polled"):
+            self._add(descriptor, EPOLLIN)
+        else:
+            self._reactor.addReader(descriptor)
 
     def addWriter(self, descriptor: Any) -> None:
         """Call `doWrite` when something can be written."""
-        self._add(descriptor, EPOLLOUT)
+        if hasattr(descriptor, "polled"):
+            self._add(descriptor, EPOLLOUT)
+        else:
+            self._reactor.addWriter(descriptor)
 
     def removeReader(self, descriptor: Any) -> None:
         """Call `doRead` no more."""
-        self._remove(descriptor, EPOLLIN)
+        if hasattr(descriptor, "polled"):
+            self._remove(descriptor, EPOLLIN)
+        else:
+            self._reactor.removeReader(descriptor)
 
     def removeWriter(self, descriptor: Any) -> None:
         """Call `doWrite` no more."""
-        self._remove(descriptor, EPOLLOUT)
+        if hasattr(descriptor, "polled"):
+            self._remove(descriptor, EPOLLOUT)
+        else:
+            self._reactor.removeWriter(descriptor)
 
     def getReaders(self) -> list[Any]:
         """Everything that is read from, here and in the reactor."""
@@ -104,6 +124,7 @@ class InnerPoller:
             return
         if self._gate is None:
             self._gate = _Gate(self)
+        if not self._events:
             self._reactor.addReader(self._gate)
         if events:
             self._gate.epoll.modify(fd, events | event)
@@ -127,16 +148,24 @@ class InnerPoller:
             self._gate.epoll.unregister(fd)
         if not self._events:
             self._reactor.removeReader(self._gate)
-            self._gate.epoll.close()
-            self._gate = None
 
     def _number_of(self, descriptor: Any) -> int:
+        """The number under which a descriptor is polled; -1 if it is not."""
         fd: int = descriptor.fileno()
-        if fd >= 0:
+        if self._descriptors.get(fd) is descriptor:
             return fd
         return next((fd for fd, each in self._descriptors.items() if each is descriptor), -1)
 
     # A turn.
+
+    def send_later(self, sender: Polled) -> None:
+        """Let a transport send what was written to it, at the end of this turn.
+
+        Outside a turn, where timers and other descriptors have theirs, as soon as those are done.
+        """
+        if not self._senders and not self._turning:
+            self._reactor.callLater(0, self._send)
+        self._senders.append(sender)
 
     def turn(self, ready: list[tuple[int, int]]) -> None:
         """Handle what is ready, then send what was said.
@@ -144,28 +173,36 @@ class InnerPoller:
         Args:
             ready: descriptors and their events.
         """
-        descriptors = self._descriptors
-        self.turning = True
-        try:
-            for fd, event in ready:
-                descriptor = descriptors.get(fd)
-                if descriptor is None:  # let go earlier in this turn
-                    continue
-                if event == EPOLLIN:
-                    try:
-                        why = descriptor.doRead()
-                    except BaseException as error:
-                        why = self._broken(error)
-                    if why is not None:
-                        self._disconnect(descriptor, why, reading=True)
-                else:
-                    self._handle(descriptor, fd, event)
-        finally:
-            self.turning = False
+        self._turning = not self._senders
+        for fd, event, descriptor in self._whose(ready):
+            # The number may have been closed, and taken by a new connection, meanwhile.
+            if descriptor is None or not self._has(fd, descriptor):
+                continue
+            if event == EPOLLIN:
+                try:
+                    why = descriptor.doRead()
+                except BaseException as error:
+                    why = self._broken(error)
+                if why is not None:
+                    self._disconnect(descriptor, why, reading=True)
+            else:
+                self._handle(descriptor, fd, event)
+        if self._turning:
+            self._turning = False
             self._send()
 
+    def _whose(self, ready: list[tuple[int, int]]) -> list[tuple[int, int, Any]]:
+        """The events with the descriptors that they are about."""
+        descriptors = self._descriptors
+        return [(fd, event, descriptors.get(fd)) for fd, event in ready]
+
+    def _has(self, fd: int, descriptor: Any) -> bool:
+        """Whether this number still is that of this descriptor."""
+        return self._descriptors.get(fd) is descriptor
+
     def _send(self) -> None:
-        senders, self.senders = self.senders, []
+        """Let everyone send who has something to."""
+        senders, self._senders = self._senders, []
         for sender in senders:
             try:
                 why = sender.flush()
@@ -186,7 +223,7 @@ class InnerPoller:
                 if event & EPOLLIN:
                     reading = True
                     why = descriptor.doRead()
-                if why is None and event & EPOLLOUT and self._events.get(fd, 0) & EPOLLOUT:
+                if why is None and event & EPOLLOUT and self._has(fd, descriptor):
                     reading = False
                     why = descriptor.doWrite()
             except BaseException as error:
@@ -202,26 +239,27 @@ class InnerPoller:
     def _disconnect(self, descriptor: Any, why: BaseException, reading: bool) -> None:
         """Tell a descriptor that it has come to its end, or its input has."""
         self.removeReader(descriptor)
+        reason = FAILURES.get(type(why)) or Failure(why)
         half = reading and isinstance(why, ConnectionDone)
         if half and IHalfCloseableDescriptor.providedBy(descriptor):
-            descriptor.readConnectionLost(FAILURES[ConnectionDone])
+            self._tell(descriptor.readConnectionLost, reason)
             return
         self.removeWriter(descriptor)
-        descriptor.connectionLost(FAILURES.get(type(why)) or Failure(why))
+        self._tell(descriptor.connectionLost, reason)
+
+    def _tell(self, method: Any, reason: Failure) -> None:
+        """Tell of an end; code that fails then must not cost anybody else their connection."""
+        try:
+            method(reason)
+        except BaseException:
+            self.log.failure("a connection could not be told that it has ended")
 
     def lose_all(self, reason: Failure) -> None:
         """The reactor stops: so does everything that is polled here."""
         for descriptor in list(self._descriptors.values()):
             self.removeReader(descriptor)
             self.removeWriter(descriptor)
-            descriptor.connectionLost(reason)
-
-
-#: As in Twisted's reactors, one failure serves all clean ends: it costs more than the rest.
-FAILURES: dict[type[BaseException], Failure] = {
-    ConnectionDone: Failure(ConnectionDone()),
-    ConnectionLost: Failure(ConnectionLost()),
-}
+            self._tell(descriptor.connectionLost, reason)
 
 
 @implementer(IReadDescriptor)
@@ -235,6 +273,9 @@ class _Gate:
     def __init__(self, poller: InnerPoller) -> None:
         self._poller = poller
         self.epoll = epoll()
+
+    def __repr__(self) -> str:
+        return f"<gate of {[*self._poller._with(EPOLLIN), *self._poller._with(EPOLLOUT)]}>"
 
     def fileno(self) -> int:
         """The descriptor of the epoll."""

@@ -26,8 +26,11 @@ from twisted.python.failure import Failure
 from twisted_sock.incidents import ShownFailure
 from twisted_sock.interfaces import Reply
 
-#: Lines taken from an iterator at once.
-SLICE = 128
+#: Lines taken from an iterator at once: at first, and at most, while they have together no more
+#: characters than are enough.
+FIRST_SLICE = 2
+MOST_SLICE = 128
+ENOUGH = 32768
 
 log = Logger()
 
@@ -43,9 +46,10 @@ class _Work:
         since: when that wait began, in the clock's seconds.
         done: whether all of it is in `lines`.
         alone: whether nothing may be started beside it (a greeting).
+        slice: lines to take from the iterator next.
     """
 
-    __slots__ = ("alone", "coroutine", "done", "lines", "since", "source", "waiting")
+    __slots__ = ("alone", "coroutine", "done", "lines", "since", "slice", "source", "waiting")
 
     def __init__(self, alone: bool) -> None:
         self.lines: list[str] = []
@@ -55,6 +59,7 @@ class _Work:
         self.since = math.inf
         self.done = False
         self.alone = alone
+        self.slice = FIRST_SLICE
 
     def finish(self, line: str | None = None) -> None:
         """Nothing comes after this line, or after what there is."""
@@ -139,23 +144,22 @@ class ReplyQueue:
                 return lines
         return []
 
-    def give_up(self, before: float, words: Callable[[], str | None]) -> float:
+    @property
+    def oldest(self) -> float:
+        """Since when the reply that was waited for longest has been waited for."""
+        return min((work.since for work in self._works), default=math.inf)
+
+    def give_up(self, before: float, words: Callable[[], str | None]) -> None:
         """Give up replies that have been waited for since `before` or longer.
 
         Args:
             before: in the clock's seconds.
             words: called for each; returns what to tell the peer in its place.
-
-        Returns:
-            Since when the oldest of the others has been waited for.
         """
-        oldest = math.inf
         for work in list(self._works):
             if work.since <= before:
                 work.abandon()
                 work.finish(words())
-            oldest = min(oldest, work.since)
-        return oldest
 
     def abandon(self) -> None:
         """Let go of all replies; nothing is sent of them."""
@@ -184,17 +188,20 @@ class ReplyQueue:
             self._wait(work, source.__anext__(), _append)
             return
         lines: list[str] = []
+        size = work.slice
         try:
-            lines.extend(islice(source, SLICE))
+            lines.extend(islice(source, size))
         except BaseException:
             work.lines += lines
             work.source = None
             work.finish(self._failed(Failure()))
             return
         work.lines += lines
-        if len(lines) < SLICE:
+        if len(lines) < size:
             work.source = None
             work.done = True
+        elif sum(map(len, lines)) < ENOUGH:
+            work.slice = min(size * 2, MOST_SLICE)
 
     def _wait(
         self, work: _Work, awaitable: Awaitable[Any], then: Callable[[_Work, Any], None]
@@ -213,11 +220,12 @@ class ReplyQueue:
         work.waiting = deferred
         work.since = self._clock.seconds()
 
-        def arrived(result: Any) -> None:
+        def arrived(result: Any) -> Any:
+            passed_on = None if isinstance(result, Failure) else result
             if work.waiting is not deferred:  # abandoned meanwhile
                 if isinstance(result, Failure):
                     _log_late(result)
-                return
+                return passed_on
             work.waiting = None
             work.coroutine = None
             work.since = math.inf
@@ -232,6 +240,7 @@ class ReplyQueue:
                 work.source = None
                 work.finish(self._failed(Failure()))
             self._changed()
+            return passed_on  # to whoever waits for the same Deferred
 
         deferred.addBoth(arrived)
 

@@ -91,6 +91,7 @@ class LineFactory(Factory):
         self._streams: set[LineStream] = set()
         self._refused: set[LineStream] = set()
         self._hosts: Counter[str] = Counter()
+        self._host_of: dict[LineStream, str] = {}
         self._waiters: list[Deferred[None]] = []  # for the last connection to go
         self._drain_deadline: IDelayedCall | None = None
         self._started = False
@@ -129,6 +130,8 @@ class LineFactory(Factory):
             told = len(self._refused) <= REFUSALS
             return Refused(stream, handler, self._common, refusal, told)
         if self.limits.max_per_peer:
+            # Behind a proxy the address may be another one when the connection ends.
+            self._host_of[stream] = stream.peer.host
             self._hosts[stream.peer.host] += 1
         return Session(stream, handler, self._common)
 
@@ -139,8 +142,8 @@ class LineFactory(Factory):
         self._streams.discard(stream)
         if stream in self._refused:
             self._refused.discard(stream)
-        elif self.limits.max_per_peer:
-            host = stream.peer.host
+        elif stream in self._host_of:
+            host = self._host_of.pop(stream)
             self._hosts[host] -= 1
             if not self._hosts[host]:
                 del self._hosts[host]
@@ -178,7 +181,8 @@ class LineFactory(Factory):
             return Reason.SHUTDOWN
         if 0 < limits.max_connections <= len(self._streams) - len(self._refused):
             return Reason.BUSY
-        if 0 < limits.max_per_peer <= self._hosts[stream.peer.host]:
+        host = stream.peer.host if limits.max_per_peer else ""
+        if host and limits.max_per_peer <= self._hosts[host]:
             return Reason.BUSY
         return None
 
@@ -189,7 +193,7 @@ class LineFactory(Factory):
             stream.session.abort()
 
     def _see_whether_drained(self) -> None:
-        if self._streams or not self._waiters:
+        if not self._waiters or len(self._streams) > len(self._refused):
             return
         if self._drain_deadline is not None:
             self._drain_deadline.cancel()
@@ -230,6 +234,8 @@ class Refused(Session):
 
     def start(self) -> None:
         """The connection is made: end it."""
+        if self._protocol is not None:
+            self._protocol.makeConnection(self)
         if self._told_so:
             self.fail(self._refusal)
         else:
@@ -256,6 +262,8 @@ class Unmade(LineProtocol):
 def _maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:
     """What gives the user's code for one more conversation."""
     if isinstance(handler, LineApplication):
+        if isinstance(handler, type):
+            raise TypeError(f"{handler.__name__} is one for all: give an instance, not the class")
         return handler.build_protocol
     made = handler.func if isinstance(handler, functools.partial) else handler
     if isinstance(made, type):

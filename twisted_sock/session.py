@@ -47,7 +47,7 @@ from twisted_sock.settings import Limits
 #: Lines given to the user's code at once, before its replies are sent and the room for more is
 #: looked at: at first, and at most while replies are short.
 FIRST_SLICE = 16
-MOST_SLICE = 256
+MOST_SLICE = 128
 
 #: Characters that the replies to one slice should not have more of.
 ENOUGH = 32768
@@ -56,7 +56,6 @@ ENOUGH = 32768
 NOTHING: Iterator[Run] = iter(())
 
 A = TypeVar("A")
-R = TypeVar("R")
 
 
 class State(enum.IntEnum):
@@ -117,6 +116,7 @@ class Session:
         "_transport",
         "_work",
         "reason",
+        "rested",
         "state",
     )
 
@@ -133,6 +133,7 @@ class Session:
             self._handle = handler
         self.state = State.OPEN
         self.reason: Reason | None = None
+        self.rested = 0.0  # when a reply that had to be waited for was last done
         # Lines that wait: the run being delivered, the runs behind it, and those that came after.
         self._lines: Iterator[str] | None = None
         self._run: list[str] | None = None
@@ -241,23 +242,21 @@ class Session:
         """Whether a reply is in work or a line waits for one."""
         return bool(self._work) or self._runs is not None
 
-    def check(self, now: float) -> float:
+    def check(self, now: float) -> None:
         """Give up replies that took too long.
 
         Args:
             now: the clock's seconds.
-
-        Returns:
-            When to check again, in the clock's seconds.
         """
         timeout = self._common.limits.reply_timeout
-        if not timeout:
-            return math.inf
-        if not self._work:
-            return now + timeout
-        oldest = self._work.give_up(now - timeout, self._too_late)
-        self._pump()
-        return min(oldest, now) + timeout
+        if timeout and self._work:
+            self._work.give_up(now - timeout, self._too_late)
+            self._pump()
+
+    def next_check(self, now: float) -> float:
+        """When to check again, in the clock's seconds."""
+        oldest = self._work.oldest if self._work else now
+        return min(oldest, now) + (self._common.limits.reply_timeout or math.inf)
 
     # What the user's code calls.
 
@@ -269,7 +268,8 @@ class Session:
     def sendLine(self, line: str) -> None:
         """Send a line now, ahead of replies that are not finished.
 
-        After the end of the conversation the line goes nowhere, and is counted as late.
+        After the end of the conversation the line goes nowhere, and is counted as late. A peer
+        that is far behind with reading, and still pushed to, is cut off as slow.
 
         Args:
             line: its text, without a delimiter.
@@ -280,6 +280,9 @@ class Session:
         """
         if self.state >= State.CLOSING:
             self._common.counters.late_lines += 1
+            return
+        if self._blocked and self._transport.overrun:
+            self.cut(Problem(Reason.SLOW))
             return
         self._flush()
         self._send([line])
@@ -321,10 +324,10 @@ class Session:
             self._flush()
         lines = self._lines
         left = lines is None or lines.__length_hint__() or self._backlog  # type: ignore[attr-defined]
+        if not left:
+            self._run = self._lines = self._runs = None
         if left or self._work or self._blocked or self._paused:
             self._pump()
-        else:
-            self._run = self._lines = self._runs = None
 
     # The one loop.
 
@@ -424,6 +427,8 @@ class Session:
         while self._work and not self._blocked and (lines := self._work.take()):
             self._out += lines
             self._flush()
+            if not self._work:
+                self.rested = self._common.reactor.seconds()
         return not self._blocked
 
     def _end(self) -> None:
@@ -490,22 +495,26 @@ class Session:
     def _words(self, problem: Problem) -> str | None:
         if self._protocol is None:
             return str(problem)
-        words = self._user_call(self._protocol.problem_line, problem)
-        return words if isinstance(words, str) else None
+        try:
+            words = self._protocol.problem_line(problem)
+            if words is not None and not isinstance(words, str):
+                raise TypeError(f"problem_line must return a str or None, not {words!r}")
+        except BaseException:
+            self._common.incidents.failure(Failure(), self.peer)
+            return str(problem)
+        return words
 
-    def _user_call(self, function: Callable[[A], R], argument: A) -> R | None:
+    def _user_call(self, function: Callable[[A], object], argument: A) -> None:
         """Call the user's code where no reply is expected; log what it raises."""
         try:
             result = function(argument)
         except BaseException:
             self._common.incidents.failure(Failure(), self.peer)
-            return None
+            return
         if isinstance(result, Awaitable):
             Deferred.fromCoroutine(resolve(result)).addErrback(
                 self._common.incidents.failure, self.peer
             )
-            return None
-        return result
 
     # Sending.
 

@@ -223,19 +223,22 @@ class Wire:
             pass
 
 
-def join(server: IProtocol, client: IProtocol, port: int = 40000) -> Wire:
+def join(
+    server: IProtocol, client: IProtocol, port: int = 40000, host: IAddress | None = None
+) -> Wire:
     """Join two protocols in memory.
 
     Args:
         server: sees the client at 127.0.0.1 and `port`.
         client: sees the server at 127.0.0.1:1234.
         port: the client's.
+        host: where the server sees the client instead.
 
     Returns:
         The wire between them; call its `flow` after anything that either has sent.
     """
     near = IPv4Address("TCP", "127.0.0.1", 1234)
-    far = IPv4Address("TCP", "127.0.0.1", port)
+    far = host or IPv4Address("TCP", "127.0.0.1", port)
     ends = MemoryTransport(near, far), MemoryTransport(far, near)
     for end, other, protocol in zip(ends, reversed(ends), (server, client), strict=True):
         end.other, end.protocol = other, protocol
@@ -347,6 +350,14 @@ class MemoryPeer:
         """Take again, at most `piece` bytes at a time."""
         self._client.piece = piece
         self._client.resumeProducing()
+        self._wire.flow()
+
+    def take(self, size: int) -> None:
+        """Take at most so many bytes of what the server sends, and then nothing again."""
+        self._client.piece = size
+        self._client.resumeProducing()
+        self._client.step()
+        self._client.pauseProducing()
         self._wire.flow()
 
     @property

@@ -8,13 +8,14 @@ import sys
 from tests.end_to_end.programs import require
 from tests.test_docs import ROOT
 
+CHOICE = ["--only", "ours", "redis", "--sections", "throughput"]
+
 
 def test_a_quick_run_measures_ours_and_a_peer(tmp_path):
     require("redis-benchmark")
     require("redis-server")
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--out", tmp_path]
-        + ["--only", "ours", "redis", "--sections", "throughput"],
+        [sys.executable, "-m", "benchmarks", "--quick", "--out", tmp_path, *CHOICE],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

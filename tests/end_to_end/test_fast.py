@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from io import BytesIO
 
 import pytest
 import pytest_twisted
@@ -14,9 +15,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.protocols.basic import FileSender
 
 from tests.test_docs import ROOT
 from twisted_sock import Limits, LineFactory, LineProtocol, fast
+from twisted_sock.transports.tcp import FastServer
 
 REACTORS = ("epoll", "poll", "select", "asyncio")
 
@@ -239,3 +242,61 @@ async def test_ends(listen, no_leaks, what, received, lost):
     bare.socket.close()
     assert await factory.lost.addTimeout(20, reactor) == lost
     no_leaks.flush(ZeroDivisionError)
+
+
+@pytest_twisted.ensureDeferred
+async def test_code_that_fails_at_the_end_costs_nobody_else(listen, no_leaks):
+    class Unforgiving(Protocol):
+        def dataReceived(self, data):
+            self.transport.write(data)
+
+        def connectionLost(self, reason):
+            raise ZeroDivisionError
+
+    bare = await listen(Factory.forProtocol(Unforgiving))
+    other = Bare(bare.socket.getpeername()[1])
+    other.socket.send(b"hello")
+    assert await other.read(5) == b"hello"
+    bare.socket.close()
+    for _ in range(5):
+        await deferLater(reactor, 0)
+    other.socket.send(b"still here")
+    assert await other.read(10) == b"still here"
+    third = Bare(other.socket.getpeername()[1])
+    third.socket.send(b"hello")
+    assert await third.read(5) == b"hello"
+    for each in (other, third):
+        each.socket.close()
+    while len(no_leaks.events) < 3:
+        await deferLater(reactor, 0)
+    no_leaks.flush(ZeroDivisionError)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_producer_that_is_pulled_is_asked_until_it_is_done(listen):
+    class File(Protocol):
+        def connectionMade(self):
+            sent = FileSender().beginFileTransfer(BytesIO(b"x" * 1_000_000), self.transport)
+            sent.addCallback(lambda _: self.transport.loseConnection())
+
+    bare = await listen(Factory.forProtocol(File))
+    assert len(await bare.read(2_000_000)) == 1_000_000
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_pushed_from_a_timer_leaves_in_one_piece(listen, monkeypatch):
+    opened, sent = [], []
+    flush = FastServer.flush
+    monkeypatch.setattr(FastServer, "flush", lambda self: sent.append(self) or flush(self))
+
+    class Pushed(LineProtocol):
+        def connectionMade(self):
+            opened.append(self)
+
+    bare = await listen(LineFactory(Pushed))
+    while not opened:
+        await deferLater(reactor, 0)
+    for _ in range(1000):
+        opened[0].sendLine("tick")
+    assert await bare.read(5000) == b"tick\n" * 1000
+    assert len(sent) == 1

@@ -83,6 +83,12 @@ class Terminal(ConsoleCase):
         self.console.typed("@all hello")
         self.assertEqual((self.peer.lines(), other.lines()), (["hello"], ["hello"]))
 
+    def test_answers_that_look_like_commands(self):
+        self.peer.say("first", "second")
+        self.console.typed("//who")
+        self.console.typed("@@all")
+        self.assertEqual(self.peer.lines(), ["/who", "@all"])
+
     def test_nobody_waits(self):
         self.console.typed("hello?")
         self.assertIn("Nobody waits", self.shown()[-1])
@@ -109,7 +115,7 @@ class Terminal(ConsoleCase):
         self.assertEqual(self.shown(), ["Nobody is there."])
 
     def test_wrong_commands_are_told(self):
-        for text in ("/nope", "@9 hello", "/close x", "@\x1b hello", "@ hello"):
+        for text in ("/nope", "@9 hello", "@" + "9" * 5000, "/close x", "@\x1b hello", "@ hello"):
             self.console.typed(text)
             self.assertRegex(self.shown()[-1], "^There is no ")
         self.console.typed("/help")
@@ -149,10 +155,10 @@ class Pipe(ConsoleCase):
     interactive = False
 
     def test_answers_that_look_like_commands(self):
-        self.console.typed("//who")
-        self.console.typed("@@all")
+        self.console.typed("/who")
+        self.console.typed("@1 hello")
         self.peer.say("first", "second")
-        self.assertEqual(self.peer.lines(), ["/who", "@all"])
+        self.assertEqual(self.peer.lines(), ["/who", "@1 hello"])
 
     def test_answers_wait_for_their_questions(self):
         self.console.typed("yes")

@@ -116,9 +116,7 @@ class SlowReader(SynchronousTestCase):
         peer.say("go")
         for _ in range(20):
             peer.advance(8)
-            peer.start_reading(piece=1000)
-            peer.stop_reading()
-            peer._wire.flow()
+            peer.take(1000)
         self.assertFalse(peer.gone)
 
     def test_a_stalled_peer_is_cut_off_in_time(self):
@@ -202,7 +200,7 @@ class Closing(SynchronousTestCase):
         received = 0
         for _ in range(60):
             peer.advance(2)
-            peer.start_reading(piece=10_000)
+            peer.take(10_000)
             received += len(peer.read())
         self.assertEqual(received, 500_001)
         self.assertEqual(peer.factory.counters.closed, {Reason.CLOSED: 1})
@@ -220,3 +218,57 @@ class Closing(SynchronousTestCase):
         self.assertEqual(peer.factory.counters.lines_in, 2)
         peer.close()
         self.assertEqual(peer.factory.counters.closed, {Reason.CLOSED: 1})
+
+    def test_a_reply_that_takes_long_after_close_is_not_the_peers_fault(self):
+        waiting = Deferred()
+
+        class Quit(LineProtocol):
+            async def lineReceived(self, line):
+                self.close()
+                return await waiting
+
+        peer = connect(Quit, limits=Limits(close_grace=3))
+        peer.say("quit")
+        peer.advance(30)
+        waiting.callback("bye")
+        self.assertEqual(peer.lines(), ["bye"])
+        self.assertTrue(peer.ended)
+
+
+class Pushing(SynchronousTestCase):
+    def pushed(self, **limits):
+        opened = []
+
+        class Pushed(LineProtocol):
+            def connectionMade(self):
+                opened.append(self)
+
+        peer = connect(Pushed, limits=Limits(**limits))
+        return peer, opened[0]
+
+    def test_a_peer_that_takes_nothing_is_cut_off_before_it_costs_much(self):
+        peer, pushing = self.pushed(high_water=100_000, stall_timeout=0)
+        peer.stop_reading()
+        for _ in range(10_000):
+            pushing.sendLine("x" * 1000)
+        self.assertTrue(peer.gone)
+        self.assertEqual(peer.factory.counters.closed, {Reason.SLOW: 1})
+        self.assertLess(peer.factory.counters.bytes_out, 17 * 100_000 + 2 * 65536)
+        self.assertGreater(peer.factory.counters.late_lines, 8000)
+
+    def test_so_is_one_that_takes_a_little_now_and_then(self):
+        peer, pushing = self.pushed(high_water=100_000, stall_timeout=10)
+        peer.stop_reading()
+        for _ in range(40):
+            pushing.sendLine("x" * 10_000)
+            peer.advance(1)
+            peer.take(10)
+        self.assertTrue(peer.gone)
+        self.assertEqual(peer.factory.counters.closed, {Reason.SLOW: 1})
+
+    def test_a_peer_that_reads_is_not(self):
+        peer, pushing = self.pushed(high_water=100_000)
+        for _ in range(1000):
+            pushing.sendLine("x" * 10_000)
+            peer.read()
+        self.assertFalse(peer.gone)

@@ -2,7 +2,8 @@
 
 What is typed answers the oldest question that has no answer yet. Clients have numbers; a line
 that begins with `@2` is for client 2, one that begins with `/` is a command. When standard input
-is not a terminal but a pipe, its lines answer the questions in their order, and wait for them.
+is not a terminal but a pipe, each of its lines, whatever it begins with, answers the next
+question, and waits for it.
 
 What clients say is shown with control and bidirectional characters escaped: it cannot move the
 cursor, recolour the screen or pass itself off as something else.
@@ -106,7 +107,9 @@ class Console:
 
     def typed(self, text: str) -> None:
         """The operator has typed a line."""
-        if text.startswith(("//", "@@")):
+        if not self.interactive:
+            self._answer(text)
+        elif text.startswith(("//", "@@")):
             self._answer(text[1:])
         elif text.startswith("/"):
             self._command(text)
@@ -200,7 +203,8 @@ class Console:
         addressed.sendLine(words)
 
     def _client(self, number: str) -> ConsoleProtocol | None:
-        client = self._clients.get(int(number)) if number.isdecimal() else None
+        known = number.isdecimal() and len(number) < 10
+        client = self._clients.get(int(number)) if known else None
         if client is None:
             self.show(f"There is no client {escape(number)}; /who tells who is there.")
         return client

@@ -44,6 +44,9 @@ from twisted_sock.settings import Limits
 #: before they are handed down.
 PIECE = 65536
 
+#: Times the high-water mark that may be unsent before what is pushed costs the connection.
+OVERRUN = 16
+
 #: Seconds until a stream is checked again that was just acted on.
 AFTER_ACT = 1.0
 
@@ -52,7 +55,13 @@ LOOKS = 4
 
 
 class StreamSession(Protocol):
-    """What a stream needs of a session."""
+    """What a stream needs of a session.
+
+    Attributes:
+        rested: when a reply that had to be waited for was last done, in the clock's seconds.
+    """
+
+    rested: float
 
     @property
     def busy(self) -> bool:
@@ -85,8 +94,11 @@ class StreamSession(Protocol):
     def lost(self, reason: Reason) -> Reason:
         """The connection is gone; return why, if it was known better."""
 
-    def check(self, now: float) -> float:
-        """Give up replies that took too long; return when to check again."""
+    def check(self, now: float) -> None:
+        """Give up replies that took too long."""
+
+    def next_check(self, now: float) -> float:
+        """When to check again."""
 
 
 class StreamOwner(Protocol):
@@ -138,6 +150,7 @@ class LineStream:
         "_active",
         "_begun",
         "_choked",
+        "_choked_at",
         "_corked",
         "_framer",
         "_handed",
@@ -165,6 +178,7 @@ class LineStream:
         # Stamps, in the clock's seconds.
         self._active = 0.0  # something was read or sent
         self._begun = NEVER  # the unfinished line was begun; never, when there is none
+        self._choked_at = 0.0  # the transport has said "enough"
         self._moved = 0.0  # the peer was last seen to take output
         self._mark: object = None  # what that was seen by
         # Output that waits here, because input is being handled or the transport has enough.
@@ -265,6 +279,15 @@ class LineStream:
             self._write_queued()
         return not self._choked or not self._full()
 
+    @property
+    def overrun(self) -> bool:
+        """Whether the peer is hopelessly behind (see `LineTransport`)."""
+        limits = self._owner.limits
+        if not self._full():
+            return False
+        late = 0 < limits.stall_timeout < self._owner.now() - self._choked_at
+        return late or self._handed + self._queued > OVERRUN * limits.high_water
+
     def pause(self) -> None:
         """Stop reading."""
         self.transport.pauseProducing()
@@ -308,7 +331,7 @@ class LineStream:
         """The transport has enough for now (see `IPushProducer`)."""
         if not self._choked:
             self._choked = True
-            self._moved = self._owner.now()
+            self._moved = self._choked_at = self._owner.now()
             self._look()
             self._watch()
 
@@ -366,6 +389,7 @@ class LineStream:
 
     def check(self, now: float) -> float:
         """Act on what is due (see `Watched`)."""
+        self.session.check(now)
         if self._choked or self.state in (State.ENDING, State.CLOSING):
             self._look()
         for due, act in RULES:
@@ -385,7 +409,7 @@ class LineStream:
             return NEVER
         times = [due(self, now) for due, _ in RULES]
         look = self._look_again(now)
-        return min(*times, look, self.session.check(now))
+        return min(*times, look, self.session.next_check(now))
 
     def _look_again(self, now: float) -> float:
         """When to see whether the peer has taken some output."""
@@ -404,10 +428,12 @@ class LineStream:
             self._moved = self._owner.now()
 
     def _stuck_at(self, now: float) -> float:
-        """When a closing connection has waited long enough."""
+        """When a closing connection has waited long enough for a peer that owes us a step."""
         grace = self._owner.limits.close_grace
-        closing = self.state is not State.OPEN
-        return self._moved + grace if grace and closing else NEVER
+        if not grace or self.state is State.OPEN:
+            return NEVER
+        owes = self.state is not State.ENDING or self._choked
+        return (self._moved if owes else now) + grace
 
     def _give_up(self) -> None:
         """The peer does not take the rest, or does not close its side."""
@@ -428,7 +454,8 @@ class LineStream:
         if not timeout or self.state is not State.OPEN:
             return NEVER
         reading = not self.session.busy and not self._full()
-        return (min(self._begun, now) if reading else now) + timeout
+        begun = min(max(self._begun, self.session.rested), now)
+        return (begun if reading else now) + timeout
 
     def _idle_at(self, now: float) -> float:
         """When nothing will have been said for too long."""

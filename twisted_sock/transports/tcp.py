@@ -5,9 +5,9 @@ socket is writable, and send then: two `epoll_ctl` calls and a turn of the loop 
 Nearly always the socket was writable all along. Here what is written is sent without asking, and
 only what the socket does not take goes the ordinary way.
 
-During a turn of the inner poller it is sent at the end of the turn, with everything else that
-was said in it; otherwise, on the spot. An error is left for the reactor to find in its own time:
-`write` never calls a protocol back.
+It is sent when the turn of the inner poller ends, in one piece with everything else that was said
+in it. An error is left for the reactor to find in its own time: `write` never calls a protocol
+back.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class FastConnection(tcp.Connection):
     is as it always was.
 
     Attributes:
+        polled: for the poller: this is one of its own.
         plain: whether what is written can be sent at once: nothing is in the buffers before it,
             and the connection is neither closing nor encrypted by Twisted.
-        waits_for_turn: whether it is in the poller's list of senders.
+        waits_for_turn: whether the poller knows that there is something to send.
         broken: whether sending has failed.
         read_size: bytes of the next read.
-        room: bytes to send on the spot before the reactor must have had its turn.
     """
 
+    polled = True
     plain = True
     waits_for_turn = False
     broken = False
     read_size = SHORT_READ
-    room = LONG_READ
 
     def doRead(self) -> Ended | None:  # type: ignore[override]
         """Read once, and hand it on."""
@@ -66,32 +66,28 @@ class FastConnection(tcp.Connection):
         return None
 
     def write(self, data: bytes) -> None:
-        """Send some bytes, or keep what cannot be sent yet."""
-        poller: Any = self.reactor  # an `InnerPoller`
+        """Keep some bytes, and send them when the turn ends."""
         if not self.plain or type(data) is not bytes:
             super().write(data)
-        elif poller.turning:
-            self._tempDataBuffer.append(data)
-            self._tempDataLen += len(data)
-            if not self.waits_for_turn:
-                self.waits_for_turn = True
-                poller.senders.append(self)
-            if self._tempDataLen > self.bufferSize:
-                self.plain = False
-                self._maybePauseProducer()
-        elif len(data) > self.room:
-            super().write(data)
-        else:
-            try:
-                sent = self.socket.send(data)
-            except OSError as error:
-                sent = self._cannot_send(error)
-            self.room -= sent
-            if sent < len(data):
-                super().write(data[sent:])
+            return
+        self._tempDataBuffer.append(data)
+        self._tempDataLen += len(data)
+        if not self.waits_for_turn:
+            self.waits_for_turn = True
+            poller: Any = self.reactor  # an `InnerPoller`
+            poller.send_later(self)
+        if self._tempDataLen > self.bufferSize:
+            self.plain = False
+            self._maybePauseProducer()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let a producer write (see `IConsumer`); one that is pulled is asked by `doWrite`."""
+        super().registerProducer(producer, streaming)
+        if not streaming:
+            self.startWriting()
 
     def flush(self) -> BaseException | None:
-        """Send what was written during the turn (see `poller.Sender`)."""
+        """Send what was written during the turn (see `poller.Polled`)."""
         self.waits_for_turn = False
         if not self.plain:
             return self._flush_with_care()
@@ -111,7 +107,7 @@ class FastConnection(tcp.Connection):
         """Send as the reactor would: the connection is closing, or there is more than a little."""
         if not self.connected or self._aborting:
             return None
-        why = self.doWrite()
+        why: BaseException | None = self.doWrite()
         if why is None and (self.dataBuffer or self._tempDataLen):
             self.startWriting()
         return why
@@ -133,15 +129,10 @@ class FastConnection(tcp.Connection):
     def stopWriting(self) -> None:
         """Everything is sent, or nothing more will be."""
         super().stopWriting()
+        pulled = self.producer is not None and not self.streamingProducer
         self.plain = bool(self.connected) and not (
-            self.disconnecting or self._writeDisconnecting or self._aborting or self.TLS
+            pulled or self.disconnecting or self._writeDisconnecting or self._aborting or self.TLS
         )
-
-    def doWrite(self) -> BaseException | None:  # type: ignore[override]
-        """The socket is writable again: send what waits."""
-        self.room = LONG_READ
-        why: BaseException | None = super().doWrite()
-        return why
 
     def startTLS(self, *args: Any, **kwargs: Any) -> None:
         """Encrypt from here on (see `ITLSTransport`)."""
@@ -156,6 +147,7 @@ class FastServer(FastConnection, tcp.Server):
 class FastPort(tcp.Port):
     """A TCP port whose connections are fast."""
 
+    polled = True
     transport = FastServer
 
     @property

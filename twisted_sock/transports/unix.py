@@ -29,6 +29,7 @@ class FastUNIXServer(FastUNIXConnection, unix.Server):
 class FastUNIXPort(unix.Port):
     """A UNIX port whose connections are fast."""
 
+    polled = True
     transport = FastUNIXServer
 
 
