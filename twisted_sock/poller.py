@@ -173,10 +173,11 @@ class InnerPoller:
         Args:
             ready: descriptors and their events.
         """
+        descriptors = self._descriptors
         self._turning = not self._senders
         for fd, event, descriptor in self._whose(ready):
             # The number may have been closed, and taken by a new connection, meanwhile.
-            if descriptor is None or not self._has(fd, descriptor):
+            if fd not in descriptors or descriptors[fd] is not descriptor:
                 continue
             if event == EPOLLIN:
                 try:

@@ -313,7 +313,9 @@ class Session:
 
     def _answer_at_once(self, run: list[str]) -> None:
         """Deliver a run and send the replies; what cannot be done so is left to the loop."""
-        self._begin(run)
+        self._common.counters.lines_in += len(run)
+        self._run = run
+        self._lines = lines = iter(run)
         self._runs = NOTHING
         self._pumping = True
         try:
@@ -322,11 +324,12 @@ class Session:
             self._pumping = False
         if self._out:
             self._flush()
-        lines = self._lines
-        left = lines is None or lines.__length_hint__() or self._backlog  # type: ignore[attr-defined]
-        if not left:
-            self._run = self._lines = self._runs = None
-        if left or self._work or self._blocked or self._paused:
+        left = lines.__length_hint__()  # type: ignore[attr-defined]
+        if self._lines is None or self._backlog or left:
+            self._pump()
+            return
+        self._run = self._lines = self._runs = None
+        if self._work or self._blocked or self._paused:
             self._pump()
 
     # The one loop.

@@ -224,8 +224,12 @@ class LineStream:
             self._corked = True
             self.session.receive(runs)
             self._corked = False
-            if self._queued:
-                self._write_queued()
+            if self._queued and not self._choked:
+                queue = self._queue
+                data = queue[0] if len(queue) == 1 else b"".join(queue)
+                queue.clear()
+                self._handed, self._queued = self._queued, 0
+                self.transport.write(data)
 
     def readConnectionLost(self) -> None:
         """The peer has finished sending (see `IHalfCloseableProtocol`)."""
