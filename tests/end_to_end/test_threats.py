@@ -22,6 +22,7 @@ import asyncio
 import sys
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted_sock.protocol import LineProtocol
 
 def big(line):
@@ -106,6 +107,16 @@ class Closes(LineProtocol):
     def lineReceived(self, line):
         self.sendLine("x" * int(line))
         self.close()
+
+at_work = 0
+
+async def crowded(line):
+    global at_work
+    at_work += 1
+    seen = at_work
+    await deferLater(reactor, 0)
+    at_work -= 1
+    return str(seen)
 """
 
 GOODBYE = b"ERR shutdown the server is stopping\n"
@@ -188,6 +199,28 @@ def test_threat_2_a_peer_that_keeps_its_side_open_is_let_go(serve):
         begun = time.monotonic()
         assert server.stop() == -signal.SIGTERM
         assert time.monotonic() - begun < 1 + SLACK
+
+
+def test_threat_3_a_line_in_small_pieces(serve):
+    """What it costs is in tests/test_framing.py; here, that it arrives."""
+    server = serve("--max-line", "256K")
+    line = b"x" * (256 << 10) + b"\n"
+    with Client(server.port) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(line), 64):
+            client.say(line[start : start + 64])
+        assert client.line() == line
+
+
+def test_threat_4_a_peer_that_still_sends_hears_why_it_is_closed(serve):
+    server = serve("--overlong", "close", "--max-line", "1000")
+    with Client(server.port) as client:
+        client.say(b"x" * 10 * MB)
+        client.end()
+        assert client.rest() == b"ERR too-long a line may have at most 1000 bytes\n"
+    server.stop()
+    assert server.out.whole().count("too-long") == 1
+    assert "xxx" not in server.out.whole()
 
 
 @pytest.mark.parametrize(
@@ -585,3 +618,13 @@ def test_resets_from_many_peers_are_taken_in_stride(serve):
     assert len(ask(server.port, b"\n")) == 4096
     server.stop()
     assert len(server.out.whole().splitlines()) < 20
+
+
+def test_threat_28_lines_that_were_read_wait_their_turn(serve):
+    server = serve("--protocol", "plugs.crowded")
+    assert ask(server.port, b"line\n" * 1000) == b"1\n" * 1000
+
+
+def test_threat_28_lines_that_were_read_are_not_delivered_after_a_close(serve):
+    server = serve("--protocol", "plugs.Closes")
+    assert ask(server.port, b"3\n" * 1000) == b"xxx\n"
