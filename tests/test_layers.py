@@ -43,13 +43,15 @@ MAY_IMPORT = {
     "poller": "",
     "fast": "poller transports/tcp transports/unix",
     "server": f"{TALK} session transports/*",
+    "listening": f"{BOTTOM} server",
+    "memory": "",
     "client": f"{TALK} session transports/*",
-    "__init__": f"{TALK} server client fast",
-    "testing": f"{TALK} session transports/* server",
+    "__init__": f"{TALK} server client fast listening",
+    "testing": f"{TALK} session transports/* server memory",
     "pytest_plugin": "testing",
     "plugs": f"{SERVING} protocols/__init__",
     "options": PLUGGED,
-    "service": f"{PLUGGED} options fast",
+    "service": f"{PLUGGED} options fast listening",
     "cli": f"{PLUGGED} options service",
 }
 

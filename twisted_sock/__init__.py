@@ -7,8 +7,9 @@ serves it on any Twisted endpoint, `twistd sockservice` from the command line, a
 
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.fast import fast
+from twisted_sock.listening import LineService
 from twisted_sock.protocol import LineProtocol
-from twisted_sock.server import LineFactory, LineService
+from twisted_sock.server import LineFactory
 from twisted_sock.settings import Limits, LinePolicy
 
 __all__ = [

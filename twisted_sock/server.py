@@ -1,37 +1,29 @@
-"""The serving side: `LineFactory` makes sessions, counts and drains them; `LineService` listens.
+"""The serving side: `LineFactory` makes sessions, counts them, and drains them.
 
 `LineFactory` is an ordinary Twisted factory and works with every endpoint::
 
     endpoint = serverFromString(reactor, "tcp:1234:interface=127.0.0.1")
     endpoint.listen(LineFactory(str.upper))
-
-`LineService` is an ordinary Twisted service around one such factory and any number of endpoints.
-It fails at start when it cannot listen, and stops only when every conversation is over.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import Callable
+from typing import NoReturn, cast
 
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
-    IListeningPort,
     IReactorTime,
-    IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from twisted_sock.deadlines import Deadlines
-from twisted_sock.display import one_line
-from twisted_sock.errors import ListenError, Problem, Reason, SockError
+from twisted_sock.errors import Problem, Reason
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
 from twisted_sock.metrics import Counters
@@ -277,92 +269,3 @@ def _maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:
         raise TypeError(f"a {type(handler).__name__} is not a function of a line")
     function = cast(LineFunction, handler)
     return lambda: function
-
-
-class LineService(Service):
-    """Serves a factory on some endpoints, and drains it when stopped.
-
-    Args:
-        factory: the factory.
-        endpoints: what to listen on, by a name for errors and logs.
-    """
-
-    log = Logger()
-
-    def __init__(
-        self, factory: LineFactory, endpoints: Mapping[str, IStreamServerEndpoint]
-    ) -> None:
-        self.factory = factory
-        self.endpoints = dict(endpoints)
-        self.ports: list[IListeningPort] = []
-        self._listening: list[Deferred[Any]] = []
-
-    def privilegedStartService(self) -> None:
-        """Listen on every endpoint.
-
-        Raises:
-            ListenError: one cannot be listened on; then none is.
-        """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]
-        failed: list[ListenError] = []
-        for name, endpoint in self.endpoints.items():
-            listening: Deferred[Any] = maybeDeferred(endpoint.listen, self.factory)
-            self._listening.append(listening)
-            listening.addCallbacks(
-                self._listens, self._cannot_listen, (name,), errbackArgs=(name, failed)
-            )
-            if failed:
-                self._stop_listening()
-                raise failed[0]
-
-    def startService(self) -> None:
-        """Listen, unless `privilegedStartService` did.
-
-        Raises:
-            ListenError: an endpoint cannot be listened on.
-        """
-        super().startService()  # type: ignore[no-untyped-call]
-        if not self._listening:
-            self.privilegedStartService()
-
-    def stopService(self) -> Deferred[None]:
-        """Stop listening, then drain.
-
-        Returns:
-            Fires with None when nothing listens and the last connection is gone.
-        """
-        super().stopService()  # type: ignore[no-untyped-call]
-        stopped = self._stop_listening()
-        drained = self.factory.drain()
-        return DeferredList([stopped, drained]).addCallback(lambda _: None)
-
-    def _listens(self, port: IListeningPort, name: str) -> None:
-        self.ports.append(port)
-        self.log.info("{name} listens on {address}", name=name, address=port.getHost())
-
-    def _cannot_listen(self, failure: Failure, name: str, failed: list[ListenError]) -> None:
-        if failure.check(CancelledError):
-            return
-        failed.append(ListenError(_why(failure.value, name)))
-        self.log.error("{error}", error=str(failed[-1]))
-
-    def _stop_listening(self) -> Deferred[Any]:
-        listening, self._listening = self._listening, []
-        for each in listening:
-            each.cancel()
-        ports, self.ports = self.ports, []
-        return DeferredList(
-            [maybeDeferred(port.stopListening).addErrback(self._cannot_stop) for port in ports]
-        )
-
-    def _cannot_stop(self, failure: Failure) -> None:
-        self.log.failure("a port could not be stopped", failure=failure)
-
-
-def _why(error: BaseException | None, name: str) -> str:
-    """Why an endpoint cannot be served, in one line: in the system's words for a socket error."""
-    if isinstance(error, SockError):
-        return one_line(str(error))
-    cause = getattr(error, "socketError", error)
-    words = one_line(str(getattr(cause, "strerror", None) or cause))
-    return f"{words}: cannot listen on {name}"

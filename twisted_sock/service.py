@@ -18,9 +18,10 @@ from twisted.logger import Logger
 
 from twisted_sock.errors import ListenError, PlugError
 from twisted_sock.fast import fast
+from twisted_sock.listening import LineService
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load
-from twisted_sock.server import LineFactory, LineService
+from twisted_sock.server import LineFactory
 from twisted_sock.settings import Limits
 
 __all__ = ["Options", "makeService"]
