@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import FileSender
 
+from tests.end_to_end.programs import script
 from tests.test_docs import ROOT
 from twisted_sock import Limits, LineFactory, LineProtocol, fast
 from twisted_sock.transports.tcp import FastServer
@@ -300,3 +301,37 @@ async def test_what_is_pushed_from_a_timer_leaves_in_one_piece(listen, monkeypat
         opened[0].sendLine("tick")
     assert await bare.read(5000) == b"tick\n" * 1000
     assert len(sent) == 1
+
+
+def test_a_file_is_left_to_the_reactor(tmp_path):
+    """An epoll takes no files; `stdio:` with one needs the reactor's own way."""
+    (tmp_path / "lines").write_text("one\ntwo\n")
+    command = [*script("twistd"), "-n", "--pidfile=", f"--logfile={tmp_path / 'log'}"]
+    with (
+        (tmp_path / "lines").open() as lines,
+        subprocess.Popen(
+            [*command, "sockservice", "--endpoint", "stdio:"],
+            cwd=tmp_path,
+            stdin=lines,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as service,
+    ):
+        assert [service.stdout.readline(), service.stdout.readline()] == ["one\n", "two\n"]
+        service.terminate()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_that_is_bound_already_is_fast_too():
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        bound.setblocking(False)
+        port = fast(reactor).adoptStreamPort(
+            bound.fileno(), socket.AF_INET, LineFactory(str.upper)
+        )
+        bare = Bare(bound.getsockname()[1])
+        bare.socket.send(b"hello\n")
+        assert await bare.read(6) == b"HELLO\n"
+        assert port.transport is FastServer
+        bare.socket.close()
+        await port.stopListening()
+        await port.factory.drain()
