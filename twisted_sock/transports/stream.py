@@ -224,12 +224,7 @@ class LineStream:
             self._corked = True
             self.session.receive(runs)
             self._corked = False
-            if self._queued and not self._choked:
-                queue = self._queue
-                data = queue[0] if len(queue) == 1 else b"".join(queue)
-                queue.clear()
-                self._handed, self._queued = self._queued, 0
-                self.transport.write(data)
+            self._write_queued()
 
     def readConnectionLost(self) -> None:
         """The peer has finished sending (see `IHalfCloseableProtocol`)."""
@@ -360,8 +355,7 @@ class LineStream:
     def _uncork(self) -> None:
         """Input is handled: everything that was said meanwhile goes out in one write."""
         self._corked = False
-        if self._queued:
-            self._write_queued()
+        self._write_queued()
 
     def _write_queued(self) -> None:
         """Hand what waits to the transport, unless it has enough."""
