@@ -34,6 +34,15 @@ class Framer(Protocol):
     def partial(self) -> bool:
         """Whether something was begun that more bytes must finish."""
 
+    def cut(self, data: bytes) -> list[str] | None:
+        """The lines of a chunk, when it holds whole good lines as the last one did, and no more.
+
+        The short way for the common case.
+
+        Returns:
+            The lines; or None: nothing was taken, `feed` it instead.
+        """
+
     def feed(self, data: bytes) -> list[Run]:
         """Take what arrived; return the runs that it completes."""
 
@@ -62,6 +71,7 @@ class LineFramer:
 
     __slots__ = (
         "_delimiter",
+        "_ending",
         "_eol",
         "_lenient",
         "_limit",
@@ -76,12 +86,30 @@ class LineFramer:
         self._policy = policy
         self._limit = policy.max_line or sys.maxsize
         self._delimiter = b"\r\n" if policy.delimiter == "crlf" else b"\n"
-        self._eol = self._delimiter.decode()
+        self._ending = self._delimiter  # what our lines end in, and the peer's last did
+        self._eol = self._ending.decode()
         self._lenient = policy.delimiter == "lenient"
         self._tail = EMPTY
         self._skipping = False  # inside a line that is too long: throw away up to its end
         self._over = False  # a problem has ended the conversation: nothing more is read
         self.partial = False
+
+    def cut(self, data: bytes | bytearray) -> list[str] | None:
+        """The lines of a chunk that is like the last one, or None (see `Framer`)."""
+        if self.partial or self._over or not data.endswith(self._ending):
+            return None
+        if len(data) > self._limit and self._longest(data) > self._limit:
+            return None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return None
+        eol = self._eol
+        lines = text.split(eol)
+        if self._lenient and (text.count("\n") >= len(lines) if eol != "\n" else "\r" in text):
+            return None
+        del lines[-1]  # what follows the last delimiter: nothing
+        return lines
 
     def feed(self, data: bytes) -> list[Run]:
         """Take what arrived; return the runs that it completes."""
@@ -160,27 +188,21 @@ class LineFramer:
     def _mirror(self, body: bytes | bytearray) -> None:
         """End our lines as the peer has ended its last."""
         if self._lenient:
-            self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
+            self._ending = b"\r\n" if body.endswith(b"\r\n") else b"\n"
+            self._eol = self._ending.decode()
+
+    def _longest(self, body: bytes | bytearray) -> int:
+        """Bytes of the longest line."""
+        return max(map(len, body.split(self._delimiter)))
 
     def _split(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart: all at once if none breaks a rule."""
         if self._over:
             return []
-        if self._lenient:
-            eol = self._eol = "\r\n" if body.endswith(b"\r\n") else "\n"
-        else:
-            eol = self._eol
-        if len(body) > self._limit and max(map(len, body.split(self._delimiter))) > self._limit:
-            return self._sort(body)
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return self._sort(body)
-        lines = text.split(eol)
-        if self._lenient and (text.count("\n") >= len(lines) if eol != "\n" else "\r" in text):
-            lines = text.replace("\r\n", "\n").split("\n")  # some end in LF, some in CRLF
-        del lines[-1]  # what follows the last delimiter: nothing
-        return [lines]
+        self.partial = False
+        self._mirror(body)
+        lines = self.cut(body)
+        return self._sort(body) if lines is None else [lines]
 
     def _sort(self, body: bytes | bytearray) -> list[Run]:
         """Cut whole lines apart, the good from the bad, one by one."""
@@ -246,6 +268,9 @@ class ChunkFramer:
     def partial(self) -> bool:
         """Whether a character was begun and not ended."""
         return self._size > 0
+
+    def cut(self, data: bytes) -> None:
+        """No short way: a chunk may end inside a character (see `Framer`)."""
 
     def feed(self, data: bytes) -> list[Run]:
         """Take what one read gave; return it as one message."""

@@ -13,8 +13,8 @@ calls a reply. Sending together, at the end, lets a peer on another core that is
 first reply be still awake for the next ones; waking it again for each would cost more than the
 sending itself.
 
-A turn handles at most `MOST` events and then gives the reactor its own turn, so a flood delays
-timers and other descriptors no more than it would without us.
+Turns follow one another while anything is ready, up to `MOST` events together; then the reactor
+has its own turn, so a flood delays timers and other descriptors no more than it would without us.
 """
 
 from __future__ import annotations
@@ -47,30 +47,29 @@ class Polled(Protocol):
 
     Attributes:
         polled: True.
+        turns: what polls it; set when that begins.
     """
 
     polled: bool
+    turns: Turns
 
     def flush(self) -> BaseException | None:
         """Send what was written; return what broke the connection, if something did."""
 
 
 class InnerPoller:
-    """Polls the descriptors of the transports that it is given to as their reactor.
+    """A reactor to the transports that it is given to: polls them, passes on everything else.
 
     Args:
         reactor: the reactor that everything else is passed on to.
-    """
 
-    log = Logger()
+    Attributes:
+        turns: polls our descriptors.
+    """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._gate: _Gate | None = None
-        self._events: dict[int, int] = {}
-        self._descriptors: dict[int, Any] = {}
-        self._senders: list[Polled] = []
-        self._turning = False
+        self.turns = Turns(reactor)
         directlyProvides(self, providedBy(reactor))
 
     def __getattr__(self, name: str) -> Any:
@@ -81,73 +80,101 @@ class InnerPoller:
     def addReader(self, descriptor: Any) -> None:
         """Call `doRead` when there is something to read."""
         if hasattr(descriptor, "polled"):
-            self._add(descriptor, EPOLLIN)
+            self.turns.add(descriptor, EPOLLIN)
         else:
             self._reactor.addReader(descriptor)
 
     def addWriter(self, descriptor: Any) -> None:
         """Call `doWrite` when something can be written."""
         if hasattr(descriptor, "polled"):
-            self._add(descriptor, EPOLLOUT)
+            self.turns.add(descriptor, EPOLLOUT)
         else:
             self._reactor.addWriter(descriptor)
 
     def removeReader(self, descriptor: Any) -> None:
         """Call `doRead` no more."""
         if hasattr(descriptor, "polled"):
-            self._remove(descriptor, EPOLLIN)
+            self.turns.remove(descriptor, EPOLLIN)
         else:
             self._reactor.removeReader(descriptor)
 
     def removeWriter(self, descriptor: Any) -> None:
         """Call `doWrite` no more."""
         if hasattr(descriptor, "polled"):
-            self._remove(descriptor, EPOLLOUT)
+            self.turns.remove(descriptor, EPOLLOUT)
         else:
             self._reactor.removeWriter(descriptor)
 
     def getReaders(self) -> list[Any]:
         """Everything that is read from, here and in the reactor."""
-        return [*self._reactor.getReaders(), *self._with(EPOLLIN)]
+        return [*self._reactor.getReaders(), *self.turns.waiting_for(EPOLLIN)]
 
     def getWriters(self) -> list[Any]:
         """Everything that waits to be writable, here and in the reactor."""
-        return [*self._reactor.getWriters(), *self._with(EPOLLOUT)]
+        return [*self._reactor.getWriters(), *self.turns.waiting_for(EPOLLOUT)]
 
-    def _with(self, event: int) -> list[Any]:
+
+@implementer(IReadDescriptor)
+class Turns:
+    """Our epoll and what is in it; to the reactor, one descriptor that is readable when any is.
+
+    Args:
+        reactor: reads us.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._epoll = epoll()
+        self._events: dict[int, int] = {}
+        self._descriptors: dict[int, Any] = {}
+        self._fresh: set[int] = set()  # numbers that came into use during this turn
+        self._senders: list[Polled] = []
+        self._turning = False
+
+    def __repr__(self) -> str:
+        return f"<turns of {list(self._descriptors.values())}>"
+
+    # What is polled.
+
+    def waiting_for(self, event: int) -> list[Any]:
+        """The descriptors that wait for an event."""
         return [self._descriptors[fd] for fd, events in self._events.items() if events & event]
 
-    def _add(self, descriptor: Any, event: int) -> None:
+    def add(self, descriptor: Any, event: int) -> None:
+        """Let a descriptor wait for an event, too."""
         fd = descriptor.fileno()
         events = self._events.get(fd, 0)
         if events & event:
             return
-        if self._gate is None:
-            self._gate = _Gate(self)
         if not self._events:
-            self._reactor.addReader(self._gate)
+            self._reactor.addReader(self)
         if events:
-            self._gate.epoll.modify(fd, events | event)
+            self._epoll.modify(fd, events | event)
         else:
-            self._gate.epoll.register(fd, event)
+            self._epoll.register(fd, event)
             self._descriptors[fd] = descriptor
+            self._fresh.add(fd)
+            descriptor.turns = self
         self._events[fd] = events | event
 
-    def _remove(self, descriptor: Any, event: int) -> None:
+    def remove(self, descriptor: Any, event: int) -> None:
+        """Let a descriptor wait for an event no more."""
         fd = self._number_of(descriptor)
         events = self._events.get(fd, 0)
-        if self._gate is None or not events & event:
+        if not events & event:
             return
         events &= ~event
         if events:
-            self._gate.epoll.modify(fd, events)
+            self._epoll.modify(fd, events)
             self._events[fd] = events
             return
         del self._descriptors[fd], self._events[fd]
         with contextlib.suppress(OSError):  # closed behind our back, and so gone already
-            self._gate.epoll.unregister(fd)
+            self._epoll.unregister(fd)
         if not self._events:
-            self._reactor.removeReader(self._gate)
+            self._reactor.removeReader(self)
 
     def _number_of(self, descriptor: Any) -> int:
         """The number under which a descriptor is polled; -1 if it is not."""
@@ -156,6 +183,32 @@ class InnerPoller:
             return fd
         return next((fd for fd, each in self._descriptors.items() if each is descriptor), -1)
 
+    # IReadDescriptor.
+
+    def fileno(self) -> int:
+        """The number of our epoll."""
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """What log lines of our connections begin with, for observers that show it."""
+        return "twisted_sock"
+
+    def doRead(self) -> None:
+        """Something is ready: take turns until nothing is, or it was enough for now."""
+        room = MOST
+        while room > 0 and (ready := self._epoll.poll(0, room)):
+            self.turn(ready)
+            if self._fresh:  # accepted; those refused must be closed before more are
+                return
+            room -= len(ready)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor stops: so does everything that is polled here."""
+        for descriptor in list(self._descriptors.values()):
+            self.remove(descriptor, EPOLLIN)
+            self.remove(descriptor, EPOLLOUT)
+            self._tell(descriptor.connectionLost, reason)
+
     # A turn.
 
     def send_later(self, sender: Polled) -> None:
@@ -163,7 +216,7 @@ class InnerPoller:
 
         Outside a turn, where timers and other descriptors have theirs, as soon as those are done.
         """
-        if not self._senders and not self._turning:
+        if not self._turning and not self._senders:
             self._reactor.callLater(0, self._send)
         self._senders.append(sender)
 
@@ -171,35 +224,26 @@ class InnerPoller:
         """Handle what is ready, then send what was said.
 
         Args:
-            ready: descriptors and their events.
+            ready: descriptors' numbers and their events.
         """
         descriptors = self._descriptors
-        self._turning = not self._senders
-        for fd, event, descriptor in self._whose(ready):
-            # The number may have been closed, and taken by a new connection, meanwhile.
-            if fd not in descriptors or descriptors[fd] is not descriptor:
+        self._fresh.clear()
+        self._turning = True
+        for fd, event in ready:
+            descriptor = descriptors.get(fd)
+            if descriptor is None:  # it ended in this very turn
                 continue
-            if event == EPOLLIN:
-                try:
-                    why = descriptor.doRead()
-                except BaseException as error:
-                    why = self._broken(error)
-                if why is not None:
-                    self._disconnect(descriptor, why, reading=True)
-            else:
+            if event != EPOLLIN:
                 self._handle(descriptor, fd, event)
-        if self._turning:
-            self._turning = False
-            self._send()
-
-    def _whose(self, ready: list[tuple[int, int]]) -> list[tuple[int, int, Any]]:
-        """The events with the descriptors that they are about."""
-        descriptors = self._descriptors
-        return [(fd, event, descriptors.get(fd)) for fd, event in ready]
-
-    def _has(self, fd: int, descriptor: Any) -> bool:
-        """Whether this number still is that of this descriptor."""
-        return self._descriptors.get(fd) is descriptor
+                continue
+            try:
+                why = descriptor.doRead()
+            except BaseException as error:
+                why = self._broken(error)
+            if why is not None:
+                self._disconnect(descriptor, why, reading=True)
+        self._turning = False
+        self._send()
 
     def _send(self) -> None:
         """Let everyone send who has something to."""
@@ -214,6 +258,8 @@ class InnerPoller:
 
     def _handle(self, descriptor: Any, fd: int, event: int) -> None:
         """Handle an event that is not just input, in the order that Twisted's reactors have."""
+        if fd in self._fresh:  # what happened was with the one that had this number before
+            return
         why: BaseException | None = None
         reading = False
         if event & BROKEN and not event & EPOLLIN:
@@ -224,7 +270,8 @@ class InnerPoller:
                 if event & EPOLLIN:
                     reading = True
                     why = descriptor.doRead()
-                if why is None and event & EPOLLOUT and self._has(fd, descriptor):
+                still = self._descriptors.get(fd) is descriptor
+                if why is None and event & EPOLLOUT and still:
                     reading = False
                     why = descriptor.doWrite()
             except BaseException as error:
@@ -239,13 +286,13 @@ class InnerPoller:
 
     def _disconnect(self, descriptor: Any, why: BaseException, reading: bool) -> None:
         """Tell a descriptor that it has come to its end, or its input has."""
-        self.removeReader(descriptor)
+        self.remove(descriptor, EPOLLIN)
         reason = FAILURES.get(type(why)) or Failure(why)
         half = reading and isinstance(why, ConnectionDone)
         if half and IHalfCloseableDescriptor.providedBy(descriptor):
             self._tell(descriptor.readConnectionLost, reason)
             return
-        self.removeWriter(descriptor)
+        self.remove(descriptor, EPOLLOUT)
         self._tell(descriptor.connectionLost, reason)
 
     def _tell(self, method: Any, reason: Failure) -> None:
@@ -254,42 +301,3 @@ class InnerPoller:
             method(reason)
         except BaseException:
             self.log.failure("a connection could not be told that it has ended")
-
-    def lose_all(self, reason: Failure) -> None:
-        """The reactor stops: so does everything that is polled here."""
-        for descriptor in list(self._descriptors.values()):
-            self.removeReader(descriptor)
-            self.removeWriter(descriptor)
-            self._tell(descriptor.connectionLost, reason)
-
-
-@implementer(IReadDescriptor)
-class _Gate:
-    """What the reactor sees of an inner poller: one descriptor, readable when any of ours is.
-
-    Args:
-        poller: whose.
-    """
-
-    def __init__(self, poller: InnerPoller) -> None:
-        self._poller = poller
-        self.epoll = epoll()
-
-    def __repr__(self) -> str:
-        return f"<gate of {[*self._poller._with(EPOLLIN), *self._poller._with(EPOLLOUT)]}>"
-
-    def fileno(self) -> int:
-        """The descriptor of the epoll."""
-        return self.epoll.fileno()
-
-    def logPrefix(self) -> str:
-        """What log lines of our connections begin with, for observers that show it."""
-        return "twisted_sock"
-
-    def doRead(self) -> None:
-        """Something of ours is ready."""
-        self._poller.turn(self.epoll.poll(0, MOST))
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops."""
-        self._poller.lose_all(reason)

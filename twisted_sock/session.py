@@ -54,6 +54,7 @@ ENOUGH = 32768
 
 
 NOTHING: Iterator[Run] = iter(())
+NO_REPLIES: list[str] = []  # shared; never written to
 
 A = TypeVar("A")
 
@@ -164,22 +165,64 @@ class Session:
             self._pumping = False
         self._pump()
 
+    def answer(self, lines: list[str]) -> list[str]:
+        """Lines came, all good: the short way of `receive`.
+
+        Returns:
+            Replies that the caller has to send now. Whatever else there is to send, before them
+            or later, goes its own way through the transport.
+        """
+        if (
+            self._runs is not None
+            or self._work
+            or self._pumping
+            or self.state is not OPEN
+            or len(lines) > self._slice
+        ):
+            self.receive([lines])
+            return NO_REPLIES
+        self._common.counters.lines_in += len(lines)
+        self._run = lines
+        self._lines = waiting = iter(lines)
+        self._runs = NOTHING
+        self._pumping = True
+        handle = self._handle
+        out = self._out
+        try:
+            for line in waiting:
+                reply = handle(line)
+                if type(reply) is str:
+                    out.append(reply)
+                elif reply is not None:
+                    self._accept(reply)
+                    break
+            else:
+                if self.state is OPEN and not (self._work or self._blocked or self._backlog):
+                    self._run = self._lines = self._runs = None
+                    self._out = []
+                    return out
+        except BaseException:
+            self._accept(self._failed(Failure()))
+        finally:
+            self._pumping = False
+        self._pump()
+        return NO_REPLIES
+
     def receive(self, runs: list[Run]) -> None:
         """Lines came, in order, and problems where lines were not as they should be."""
         if self.state is not OPEN:
             return
         if self._runs is None:
-            if len(runs) == 1 and not (self._work or self._blocked or self._pumping):
-                run = runs[0]
-                if type(run) is list:
-                    self._answer_at_once(run)
-                    return
             self._runs = iter(runs)
         elif self._backlog is None:
             self._backlog = runs
         else:
             self._backlog += runs
         self._pump()
+
+    def shorten(self) -> None:
+        """The replies that `answer` gave were large: answer fewer lines at once."""
+        self._slice = self._slice // 2 or 1
 
     def end_input(self) -> None:
         """The peer has finished: answer what it said, then close."""
@@ -286,7 +329,8 @@ class Session:
             return
         self._flush()
         self._send([line])
-        self._hold_or_read()
+        if not self._pumping:
+            self._hold_or_read()
 
     def close(self, reason: Reason = Reason.CLOSED) -> None:
         """Take no more lines, finish the replies in work, send everything, then close."""
@@ -308,29 +352,6 @@ class Session:
         self._drop_work()
         self._out.clear()
         self._transport.abort()
-
-    # The short way: a chunk of good lines, and nothing that waits.
-
-    def _answer_at_once(self, run: list[str]) -> None:
-        """Deliver a run and send the replies; what cannot be done so is left to the loop."""
-        self._common.counters.lines_in += len(run)
-        self._run = run
-        self._lines = lines = iter(run)
-        self._runs = NOTHING
-        self._pumping = True
-        try:
-            self._deliver()
-        finally:
-            self._pumping = False
-        if self._out:
-            self._flush()
-        left = lines.__length_hint__()  # type: ignore[attr-defined]
-        if self._lines is None or self._backlog or left:
-            self._pump()
-            return
-        self._run = self._lines = self._runs = None
-        if self._work or self._blocked or self._paused:
-            self._pump()
 
     # The one loop.
 
@@ -532,15 +553,13 @@ class Session:
             except (TypeError, ValueError):
                 lines = out.copy()
                 out.clear()
-                self._send_each(lines)
-            self._common.counters.lines_out += len(out)
+                self.send_each(lines)
         out.clear()
 
     def _send(self, lines: list[str]) -> None:
         self._blocked = not self._transport.send(lines)
-        self._common.counters.lines_out += len(lines)
 
-    def _send_each(self, lines: list[str]) -> None:
+    def send_each(self, lines: list[str]) -> None:
         """Some line cannot be sent: find it, and tell the peer in its place."""
         for line in lines:
             try:

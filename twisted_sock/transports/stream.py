@@ -70,8 +70,17 @@ class StreamSession(Protocol):
     def start(self) -> None:
         """The connection is made."""
 
+    def answer(self, lines: list[str]) -> list[str]:
+        """Lines came, and nothing else; return replies to send now."""
+
     def receive(self, runs: list[Run]) -> None:
         """Lines and problems came, in order."""
+
+    def shorten(self) -> None:
+        """The replies were large: answer fewer lines at once."""
+
+    def send_each(self, lines: list[str]) -> None:
+        """Send lines one by one, as together they could not be sent."""
 
     def end_input(self) -> None:
         """The peer has finished."""
@@ -212,19 +221,19 @@ class LineStream:
         if self.state is not OPEN:
             return
         owner = self._owner
-        self._active = now = owner.now()
+        self._active = owner.now()
         owner.counters.bytes_in += len(data)
-        framer = self._framer
-        runs = framer.feed(data)
-        if not framer.partial:
-            self._begun = NEVER
-        elif runs or self._begun > now:
-            self._begun = now
-        if runs:
-            self._corked = True
-            self.session.receive(runs)
-            self._corked = False
+        lines = self._framer.cut(data)
+        if lines is None or self._choked:
+            self._receive(data)
+            return
+        self._corked = True
+        replies = self.session.answer(lines)
+        self._corked = False
+        if self._queued:  # said otherwise than in reply, and so before
             self._write_queued()
+        if replies:
+            self._reply(replies)
 
     def readConnectionLost(self) -> None:
         """The peer has finished sending (see `IHalfCloseableProtocol`)."""
@@ -268,7 +277,9 @@ class LineStream:
         data = self._framer.encode(lines)
         if self.state >= CLOSING:
             return True
-        self._owner.counters.bytes_out += len(data)
+        counters = self._owner.counters
+        counters.lines_out += len(lines)
+        counters.bytes_out += len(data)
         self._queue.append(data)
         self._queued += len(data)
         if not self._corked:
@@ -350,7 +361,42 @@ class LineStream:
     def stopProducing(self) -> None:
         """The connection is lost, as `connectionLost` will say (see `IProducer`)."""
 
+    # Input.
+
+    def _receive(self, data: bytes) -> None:
+        """Take a chunk that the short way is not for."""
+        framer = self._framer
+        runs = framer.feed(data)
+        if not framer.partial:
+            self._begun = NEVER
+        elif runs or self._begun == NEVER:
+            self._begun = self._active
+        if runs:
+            self._corked = True
+            self.session.receive(runs)
+            self._uncork()
+
     # Output.
+
+    def _reply(self, lines: list[str]) -> None:
+        """Send the replies of the short way."""
+        try:
+            data = self._framer.encode(lines)
+        except (TypeError, ValueError):
+            self.session.send_each(lines)
+            return
+        size = len(data)
+        if size > PIECE:
+            self.session.shorten()
+        counters = self._owner.counters
+        counters.lines_out += len(lines)
+        counters.bytes_out += size
+        if self._choked:
+            self._queue.append(data)
+            self._queued += size
+        else:
+            self._handed = size
+            self.transport.write(data)
 
     def _uncork(self) -> None:
         """Input is handled: everything that was said meanwhile goes out in one write."""

@@ -12,15 +12,21 @@ back.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
+if TYPE_CHECKING:  # where there is no epoll there is no such module
+    from twisted_sock.poller import Turns
+
 #: Bytes of the first read of a connection; one that fills it is followed by larger ones.
 SHORT_READ = 4096
 LONG_READ = 65536
+
+#: Bytes that a connection holds before it asks its producer to pause.
+BUFFER = 65536
 
 #: Connections accepted before the reactor has its turn: those refused must be closed in between.
 ACCEPTED = 16
@@ -37,6 +43,7 @@ class FastConnection(tcp.Connection):
 
     Attributes:
         polled: for the poller: this is one of its own.
+        turns: what polls it.
         plain: whether what is written can be sent at once: nothing is in the buffers before it,
             and the connection is neither closing nor encrypted by Twisted.
         waits_for_turn: whether the poller knows that there is something to send.
@@ -45,10 +52,15 @@ class FastConnection(tcp.Connection):
     """
 
     polled = True
-    plain = True
-    waits_for_turn = False
-    broken = False
-    read_size = SHORT_READ
+    turns: Turns
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Not of the class: such are slower to look up.
+        self.plain = True
+        self.waits_for_turn = False
+        self.broken = False
+        self.read_size = SHORT_READ
+        super().__init__(*args, **kwargs)
 
     def doRead(self) -> Ended | None:  # type: ignore[override]
         """Read once, and hand it on."""
@@ -71,12 +83,11 @@ class FastConnection(tcp.Connection):
             super().write(data)
             return
         self._tempDataBuffer.append(data)
-        self._tempDataLen += len(data)
+        self._tempDataLen = unsent = self._tempDataLen + len(data)
         if not self.waits_for_turn:
             self.waits_for_turn = True
-            poller: Any = self.reactor  # an `InnerPoller`
-            poller.send_later(self)
-        if self._tempDataLen > self.bufferSize:
+            self.turns.send_later(self)
+        if unsent > BUFFER:
             self.plain = False
             self._maybePauseProducer()
 
