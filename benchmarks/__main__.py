@@ -5,28 +5,33 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import geometric_mean
 
-from benchmarks import chart, load, report
+from benchmarks import load, report
 from benchmarks.bench import Bench, tell
 from benchmarks.plan import FULL, QUICK, Plan, raise_open_files
-from benchmarks.process import end_on_sigterm
-from benchmarks.registry import OURS, SERVERS, Server
-from benchmarks.results import CPU, Results
-from benchmarks.sections import INLINE, SECTIONS
+from benchmarks.process import Cores, end_on_sigterm
+from benchmarks.registry import SERVERS
+from benchmarks.sections import FEW, INLINE, SECTIONS
+from benchmarks.store import CHART, RESULTS, Store
 
-RESULTS = Path(__file__).with_name("results")
+FOLDER = Path(__file__).with_name("results")
 
-EPILOG = """\
+#: A fact about a quick run, so that it is never mixed with a full one.
+TINY = {"sizes": "tiny (--quick), only to see that it works"}
+
+EPILOG = f"""\
 examples:
-  python -m benchmarks                                  everything; about half an hour
-  python -m benchmarks --quick --out /tmp/bench         does it work; some seconds
-  python -m benchmarks --sections throughput --only ours redis --depths 1 16
+  python -m benchmarks                                  everything; about eleven minutes
+  python -m benchmarks --quick                          does it work; some fifteen seconds
+  python -m benchmarks --sections throughput --only ours redis --depths 1 16 --out /tmp/mine
 
-Tables go to standard output; results.json and chart.svg to the --out folder. A peer that is not
-installed is named, and left out. Exit status 1: a server failed."""
+Tables go to standard output. {RESULTS} and {CHART} in the --out folder are written after each
+section, so that an interrupted run loses only the section in work. Sections that are not measured
+stay in them, with the date of their own run, if machine and versions are the same; otherwise the
+files are begun afresh. A peer that is not installed is named, and left out. Exit status 1: a
+server failed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,24 +42,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     end_on_sigterm()
-    chosen = [server for server in SERVERS if server.name in options.only]
+    names = options.only or [server.name for server in SERVERS]
+    chosen = [server for server in SERVERS if server.name in names]
     absent = {each.name: why for each in chosen if (why := each.missing())}
-    sections = list(dict.fromkeys(options.sections))
+    sections = [name for name in SECTIONS if name in options.sections]
     if why := load.missing():
         absent[load.PROGRAM] = why
-        sections = [section for section in sections if section not in INLINE]
-    plan = _plan(options)
-    with Bench(plan, [s for s in chosen if s.name not in absent], raise_open_files()) as bench:
-        for section in SECTIONS:
-            if section in sections:
-                SECTIONS[section](bench)
+        sections = [name for name in sections if name not in INLINE]
+    facts = report.facts() | (TINY if options.quick else {})
+    store = Store(_folder(options), facts, tuple(SECTIONS))
+    for note in _notes(absent, store):
+        print(note, flush=True)
+    here = [server for server in chosen if server.name not in absent]
+    with Bench(_plan(options), here, raise_open_files(), few=not options.only) as bench:
+        failures = _measure(bench, sections, store)
     tell("")
-    facts = report.facts()
-    print(_heading(absent, bench), report.markdown(bench.results, plan, facts), sep="\n")
-    _save(options.out, "results.json", report.as_json(bench.results, plan, facts, absent))
-    if "throughput" in bench.results.sections():
-        _save(options.out, "chart.svg", _chart(bench.results, chosen, plan))
-    return 1 if bench.failures else 0
+    print(*failures, "", report.markdown(store.sections, facts), sep="\n")
+    return 1 if failures else 0
+
+
+def _measure(bench: Bench, names: Sequence[str], store: Store) -> list[str]:
+    """Measure some sections, and save each when it is done.
+
+    Returns:
+        What failed, in lines.
+    """
+    failures = []
+    done: list[str] = []
+    try:
+        for name in names:
+            bench.begin(name)
+            SECTIONS[name](bench)
+            store.add(bench.section)
+            done.append(name)
+            failures += [
+                f"failed: {who} in {name} ({why})" for who, why in bench.section.failed.items()
+            ]
+    except (KeyboardInterrupt, SystemExit):
+        tell("")
+        print(f"interrupted; done before: {' '.join(done) or 'nothing'}", file=sys.stderr)
+        raise
+    return failures
+
+
+def _notes(absent: Mapping[str, str], store: Store) -> Iterator[str]:
+    """Who is not in the tables, and what else to know before reading them."""
+    for name, why in absent.items():
+        yield f"missing: {name} ({why})"
+    if store.note:
+        yield f"{RESULTS} is begun afresh; the one that is there: {store.note}"
+    cores = Cores.choose()
+    if cores.server == cores.load:
+        yield "only one core: servers and load share it, so lines/s and latency mean little"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = [server.name for server in SERVERS]
+    few = "; ".join(f"{section}: {' '.join(some)}" for section, some in FEW.items())
     parser.add_argument("--quick", action="store_true", help="tiny sizes: only see that it works")
     parser.add_argument(
         "--rounds",
@@ -77,9 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         choices=names,
-        default=names,
         metavar="NAME",
-        help=f"servers, of: {' '.join(names)} [all]",
+        help=f"servers, of: {' '.join(names)} [all, but to save time {few}]",
     )
     parser.add_argument(
         "--depths",
@@ -99,9 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         type=Path,
-        default=RESULTS,
         metavar="DIR",
-        help="folder for results [benchmarks/results]",
+        help="folder for results [benchmarks/results; with --quick none]",
     )
     return parser
 
@@ -122,41 +160,10 @@ def _plan(options: argparse.Namespace) -> Plan:
     return plan
 
 
-def _heading(absent: dict[str, str], bench: Bench) -> str:
-    """Who is not in the tables, and what else to know before reading them."""
-    lines = [f"missing: {name} ({why})" for name, why in absent.items()]
-    for (section, name), why in bench.failures.items():
-        lines.append(f"failed: {name} in {section} ({why})")
-    if bench.cores.server == bench.cores.load:
-        lines.append(
-            "only one core: servers and load share it, so lines/s and latency mean little"
-        )
-    return "\n".join(f"{line}\n" for line in lines)
-
-
-def _chart(results: Results, servers: Sequence[Server], plan: Plan) -> str:
-    depths = [f"depth {depth}" for depth in plan.depths]
-    rows = []
-    for server in servers:
-        values = [results.median("throughput", depth, server.name, CPU) for depth in depths]
-        if any(value is not None for value in values):
-            rows.append(chart.Row(server.title, values, server is OURS))
-    rows.sort(key=_overall)
-    note = (
-        f"{plan.clients} connections, redis-benchmark's inline PING, one core for the server; "
-        f"depth: lines in flight on each; each depth has its own scale"
-    )
-    return chart.draw("Server CPU per line, µs (shorter is better)", note, depths, rows)
-
-
-def _overall(row: chart.Row) -> float:
-    """The mean that gives each depth the same weight, whatever its scale."""
-    return geometric_mean(max(value, 0.001) for value in row.values if value is not None)
-
-
-def _save(folder: Path, name: str, text: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text, encoding="utf-8")
+def _folder(options: argparse.Namespace) -> Path | None:
+    """Where results go: those of a quick run nowhere, unless a folder is named."""
+    folder: Path | None = options.out
+    return folder if folder or options.quick else FOLDER
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one run has in hand: its plan, servers, cores, samples, and what went wrong."""
+"""What one run has in hand: its plan, servers, cores, and the section that is being measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -15,7 +17,7 @@ from benchmarks.errors import BenchError
 from benchmarks.plan import Plan
 from benchmarks.process import Cores, Process, free_port, signals_held
 from benchmarks.registry import Server
-from benchmarks.results import Results
+from benchmarks.results import Sample, Section
 
 Case = TypeVar("Case")
 
@@ -27,15 +29,19 @@ class Bench:
         plan: how much of everything.
         servers: those that are here.
         room: connections that one process can hold.
+        few: whether some sections, to save time, leave out servers that nobody named.
     """
 
-    def __init__(self, plan: Plan, servers: Sequence[Server], room: int) -> None:
+    def __init__(
+        self, plan: Plan, servers: Sequence[Server], room: int, *, few: bool = False
+    ) -> None:
         self.plan = plan
         self.servers = servers
         self.room = room
         self.cores = Cores.choose()
-        self.results = Results()
-        self.failures: dict[tuple[str, str], str] = {}  # by section and server
+        self._date = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        self.begin("")
+        self._few = few
         self._random = random.Random()
         self._started: list[Process] = []
         self._running: dict[tuple[str, str], Process] = {}
@@ -58,6 +64,18 @@ class Bench:
                 process.stop()
             self._folder.cleanup()
 
+    def begin(self, section: str) -> None:
+        """From now on this is the section that samples and failures are of."""
+        self.section = Section(section, self._date, asdict(self.plan))
+
+    def among(self, names: Sequence[str]) -> list[Server]:
+        """The servers for a section that would take long with all of them."""
+        return [each for each in self.servers if each.name in names or not self._few]
+
+    def add(self, case: str, server: Server, values: Mapping[str, float]) -> None:
+        """One more sample."""
+        self.section.samples.append(Sample(case, server.name, values))
+
     def start(self, server: Server, answer: str) -> Process:
         """A new server, not yet ready; may be stopped sooner than the others.
 
@@ -66,8 +84,17 @@ class Bench:
         """
         port = free_port()
         command = server.command(port, answer, Path(self._folder.name))
+        return self._start(command, port, self.cores.server, server.env)
+
+    def start_load(self, command: Sequence[str], port: int) -> Process:
+        """A load that runs beside this process, on its core."""
+        return self._start(command, port, self.cores.load, {})
+
+    def _start(
+        self, command: Sequence[str], port: int, core: int, env: Mapping[str, str]
+    ) -> Process:
         with signals_held():
-            process = Process(command, port, self.cores.server, server.env)
+            process = Process(command, port, core, env)
             self._started.append(process)
         return process
 
@@ -75,10 +102,10 @@ class Bench:
         """Start those that do not run yet, all at once."""
         fresh = [each for each in servers if (each.name, answer) not in self._running]
         for server in fresh:
-            with self.guarding(server, "start"):
+            with self.guarding(server):
                 self._running[server.name, answer] = self.start(server, answer)
         for server in fresh:
-            with self.guarding(server, "start"):
+            with self.guarding(server):
                 self.running(server, answer).wait_ready()
 
     def running(self, server: Server, answer: str) -> Process:
@@ -95,7 +122,7 @@ class Bench:
         return process
 
     def turns(
-        self, section: str, servers: Sequence[Server], cases: Sequence[Case], rounds: int
+        self, servers: Sequence[Server], cases: Sequence[Case], rounds: int
     ) -> Iterator[tuple[Server, Case]]:
         """Whose turn it is with which case: interleaved, in a new order each round.
 
@@ -104,20 +131,17 @@ class Bench:
         for number in range(1, rounds + 1):
             for case in self._random.sample(cases, len(cases)):
                 for server in self._random.sample(servers, len(servers)):
-                    if not self._failed(section, server):
-                        tell(f"{section}, round {number} of {rounds}: {server.title}")
+                    if server.name not in self.section.failed:
+                        tell(f"{self.section.name}, {number} of {rounds}: {server.title}")
                         yield server, case
 
     @contextlib.contextmanager
-    def guarding(self, server: Server, section: str) -> Iterator[None]:
+    def guarding(self, server: Server) -> Iterator[None]:
         """Note that the server failed, should it do so, and go on with the others."""
         try:
             yield
         except BenchError as error:
-            self.failures.setdefault((section, server.name), str(self._cause(server, error)))
-
-    def _failed(self, section: str, server: Server) -> bool:
-        return any((where, server.name) in self.failures for where in ("start", section))
+            self.section.failed.setdefault(server.name, str(self._cause(server, error)))
 
     def _cause(self, server: Server, error: BenchError) -> BenchError:
         """Its end, if that is what lies behind the error."""

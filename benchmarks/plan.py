@@ -18,58 +18,49 @@ class Plan:
             slower sections take half as many. Medians are reported.
         depths: lines that a connection sends before it waits for their answers.
         clients: connections in the throughput, async and length sections.
-        lines: lines of one run at depth 1; deeper ones send more, in proportion.
-        most_lines: but never more than this.
+        cpu: seconds of CPU that the lines of one run should cost the server; so a fast server
+            gets more lines, and none takes long. Clocks of nanoseconds make 0.3 s plenty.
+        most_lines: but never more lines than this.
         connections: how many are active in each case of the connections section.
         lengths: bytes of a line in the length section, without its delimiter.
         length_depth: the depth of that section.
-        length_lines: lines of one run of that section.
-        length_bytes: but never more than this, in bytes.
         idle: connections held open in the memory section.
-        settle: seconds that their server is given to tidy up, before its memory is read.
+        settle: seconds for which their server must give no memory back, before it is read.
+        floods: for each case of the fairness section how many connections flood, and how deep.
+        watch: seconds for which a flood is watched.
     """
 
     rounds: int = 5
     depths: tuple[int, ...] = (1, 16, 128)
     clients: int = 50
-    lines: int = 100_000
-    most_lines: int = 1_000_000
+    cpu: float = 0.5
+    most_lines: int = 4_000_000
     connections: tuple[int, ...] = (10, 100, 1_000, 10_000)
     lengths: tuple[int, ...] = (10, 100, 1024, 4096, 16384)
     length_depth: int = 16
-    length_lines: int = 300_000
-    length_bytes: int = 128 << 20
     idle: int = 19_000
-    settle: float = 5.0
+    settle: float = 4.0
+    floods: tuple[tuple[int, int], ...] = ((0, 0), (1, 1_000_000), (1_000, 128))
+    watch: float = 3.0
 
     @property
     def slow_rounds(self) -> int:
-        """How often a case of the connections and length sections is measured."""
+        """How often a case of the slower sections is measured."""
         return (self.rounds + 1) // 2
-
-    def lines_at(self, depth: int) -> int:
-        """Lines of one run at a depth: a whole number of batches."""
-        lines = min(self.lines * depth, self.most_lines)
-        return max(1, lines // depth) * depth
-
-    def lines_of(self, length: int) -> int:
-        """Lines of one run of the length section: a whole number of batches."""
-        lines = min(self.length_lines, self.length_bytes // length)
-        return max(1, lines // self.length_depth) * self.length_depth
 
 
 FULL = Plan()
 QUICK = Plan(
     rounds=1,
     clients=10,
-    lines=1_000,
-    most_lines=4_000,
+    cpu=0.01,
+    most_lines=1_000,  # so few that nothing is tried first
     connections=(10, 100),
     lengths=(10, 1024),
-    length_lines=5_000,
-    length_bytes=4 << 20,
-    idle=300,
+    idle=200,
     settle=0.0,
+    floods=((0, 0), (1, 100_000), (20, 16)),
+    watch=0.1,
 )
 
 

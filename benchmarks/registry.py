@@ -17,8 +17,8 @@ PROGRAMS = Path(__file__).with_name("servers")
 #: Above what any section opens, and so a limit that is on but never met.
 MANY = "100000"
 
-#: Gives the command of a server from its port, its answer ("ping" or "echo"), and a folder for
-#: what is compiled.
+#: Gives the command of a server from its port, its answer ("ping", "echo", or for a few "late"),
+#: and a folder for what is compiled.
 Command = Callable[[int, str, Path], list[str]]
 
 
@@ -134,4 +134,7 @@ ASYNC = (
     Server("ours-later", "async def, deferLater(0)", _ours("ping_later")),
 )
 
-TITLES = {server.name: server.title for server in (*SERVERS, *ASYNC)}
+#: Ours without its transports; for the fairness section.
+OURS_STOCK = Server("ours-stock", "twisted_sock, stock transports", _module("ours_stock"))
+
+TITLES = {each.name: each.title for each in (OURS, OURS_STOCK, *SERVERS[1:], *ASYNC[1:])}

@@ -1,19 +1,28 @@
-"""The results for people, as Markdown, and for programs, as JSON."""
+"""The results for people: tables in Markdown."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.plan import Plan
 from benchmarks.registry import OURS, TITLES
-from benchmarks.results import CPU, P50, P99, RATE, RSS, Results
+from benchmarks.results import (
+    CPU,
+    LATE_MOST,
+    LATE_P50,
+    LATE_P99,
+    MOST,
+    P50,
+    P99,
+    RATE,
+    RSS,
+    Section,
+    short,
+)
 
 #: Peers that ours is compared with, in CPU per line.
 RIVALS = ("redis", "line-only", "uvloop")
@@ -22,47 +31,45 @@ FIGURES = (
     "Medians; in brackets the lowest and the highest, where a case was measured more than once. "
     "CPU is the server's, in the kernel too, without what opening connections costs."
 )
+ACROSS = "Sections are of different runs: compare only figures of the same one."
 NOTES = {
     "throughput": "{clients} connections, redis-benchmark's inline PING; depth: lines that a "
     "connection sends before it waits. Latency is that of a batch's first answer.",
     "connections": "All active, depth 1, redis-benchmark's inline PING.",
     "async": "Ours, with a handler that is a coroutine; otherwise as in throughput.",
     "length": "Each line echoed; {clients} connections, depth {length_depth}, our own load.",
-    "memory": "Each said one line and heard its answer; read {settle:g} s later.",
+    "memory": "Each said one line and heard its answer; read when the server has given no memory "
+    "back for {settle:g} s, or after 20 s.",
+    "fairness": "None, one or many connections flood the server: one alone never waits for "
+    "answers, each of many sends {floods[2][1]} lines and waits for theirs. Meanwhile a timer of "
+    "10 ms in the server notes how late it fires, and another connection, which says a line "
+    "every 10 ms, how long it waits for the answer. Maxima are those of all rounds.",
 }
 
-Cell = Callable[[str, str, str], str]
+Cell = Callable[[str, str], str]
 
 
-def markdown(results: Results, plan: Plan, facts: Mapping[str, str]) -> str:
+def markdown(sections: Mapping[str, Section], facts: Mapping[str, str]) -> str:
     """All tables.
 
     Args:
-        results: of the run.
-        plan: of the run.
+        sections: by name.
         facts: about the machine.
     """
     parts = ["; ".join(f"{name}: {fact}" for name, fact in facts.items()), FIGURES]
-    for section in results.sections():
-        note = NOTES[section].format(**asdict(plan))
-        parts.append(f"## {section.capitalize()}\n\n{note}")
-        parts.extend(_TABLES[section](results))
+    if len({section.date for section in sections.values()}) > 1:
+        parts.append(ACROSS)
+    for section in sections.values():
+        parts.append(f"## {section.name.capitalize()}\n\n{_note(section)}")
+        parts.extend(_TABLES[section.name](section))
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(
-    results: Results, plan: Plan, facts: Mapping[str, str], absent: Mapping[str, str]
-) -> str:
-    """Everything: the machine, the plan, who was missing, the medians, every sample."""
-    everything = {
-        "machine": dict(facts),
-        "plan": asdict(plan),
-        "missing": dict(absent),
-        "titles": TITLES,
-        "medians": results.medians(),
-        "samples": [asdict(sample) for sample in results.samples],
-    }
-    return json.dumps(everything, indent=1) + "\n"
+def _note(section: Section) -> str:
+    """How it was measured, when, and who failed."""
+    note = NOTES[section.name].format(**section.plan)
+    failed = "".join(f" {TITLES[name]} failed." for name in section.failed)
+    return f"{note} Measured {section.date}.{failed}"
 
 
 def facts() -> dict[str, str]:
@@ -88,83 +95,95 @@ def facts() -> dict[str, str]:
     return found
 
 
-def _throughput(results: Results) -> Iterator[str]:
-    yield from _speed(results, "throughput")
-    rows = _rows(results, "throughput")
+def _throughput(section: Section) -> Iterator[str]:
+    yield from _speed(section)
+    rows = _rows(section)
     if OURS.name in rows and any(rival in rows for rival in RIVALS):
-        yield _ratios(results, [rival for rival in RIVALS if rival in rows])
+        yield _ratios(section, [rival for rival in RIVALS if rival in rows])
 
 
-def _async(results: Results) -> Iterator[str]:
-    yield from _speed(results, "async")
+def _speed(section: Section) -> Iterator[str]:
+    yield _table("CPU µs per line", section, _cpu(section))
+    yield _table("lines per second", section, _number(section, RATE, ",.0f"))
+    yield _table("latency, p50 / p99 ms", section, _several(section, P50, P99))
 
 
-def _speed(results: Results, section: str) -> Iterator[str]:
-    yield _table("CPU µs per line", results, section, _cpu(results))
-    yield _table("lines per second", results, section, _number(results, RATE, ",.0f"))
-    yield _table("latency, p50 / p99 ms", results, section, _latency(results))
-
-
-def _connections(results: Results) -> Iterator[str]:
-    yield _table("CPU µs per line, by connections", results, "connections", _cpu(results))
-    cases = _cases(results, "connections")
+def _connections(section: Section) -> Iterator[str]:
+    yield _table("CPU µs per line, by connections", section, _cpu(section))
+    cases = _cases(section)
     if len(cases) > 1:
-        yield _growth(results, *cases[-2:])
-    yield _table(
-        "latency, p50 / p99 ms, by connections", results, "connections", _latency(results)
-    )
+        yield _growth(section, *cases[-2:])
+    yield _table("latency, p50 / p99 ms, by connections", section, _several(section, P50, P99))
 
 
-def _length(results: Results) -> Iterator[str]:
+def _length(section: Section) -> Iterator[str]:
     for text in ("ASCII", "Chinese"):
-        cases = [case for case in _cases(results, "length") if case.endswith(text)]
-        yield _table(f"CPU µs per line, {text}", results, "length", _cpu(results), cases)
+        cases = [case for case in _cases(section) if case.endswith(text)]
+        yield _table(f"CPU µs per line, {text}", section, _cpu(section), cases, f" {text}")
 
 
-def _memory(results: Results) -> Iterator[str]:
-    cell = _number(results, RSS, ",.0f")
-    yield _table("RSS per idle connection, bytes", results, "memory", cell)
+def _memory(section: Section) -> Iterator[str]:
+    yield _table("RSS per idle connection, bytes", section, _number(section, RSS, ",.0f"))
 
 
-_TABLES: dict[str, Callable[[Results], Iterator[str]]] = {
+def _fairness(section: Section) -> Iterator[str]:
+    late = _several(section, LATE_P50, LATE_P99, LATE_MOST)
+    yield _table("timer late, p50 / p99 / max ms, by flooding connections", section, late)
+    waits = _several(section, P50, P99, MOST)
+    yield _table("a line's wait, p50 / p99 / max ms, by flooding connections", section, waits)
+    rate = _number(section, RATE, ",.0f")
+    yield _table("lines per second meanwhile, by flooding connections", section, rate)
+
+
+_TABLES: dict[str, Callable[[Section], Iterator[str]]] = {
     "throughput": _throughput,
     "connections": _connections,
-    "async": _async,
+    "async": _speed,
     "length": _length,
     "memory": _memory,
+    "fairness": _fairness,
 }
 
 
 def _table(
-    title: str, results: Results, section: str, cell: Cell, cases: Sequence[str] | None = None
+    title: str,
+    section: Section,
+    cell: Cell,
+    cases: Sequence[str] | None = None,
+    understood: str = "",
 ) -> str:
-    """One row for each server, one column for each case."""
-    cases = _cases(results, section) if cases is None else cases
-    rows = [
-        [_title(server), *(cell(section, case, server) for case in cases)]
-        for server in _rows(results, section)
-    ]
-    return _grid([title, *cases], rows)
+    """One row for each server, one column for each case.
+
+    Args:
+        title: above the servers.
+        section: what it is about.
+        cell: gives a figure for a case and a server.
+        cases: the columns; all of the section's if left out.
+        understood: the end of the cases' names, which the title says already.
+    """
+    cases = _cases(section) if cases is None else cases
+    rows = [[_title(server), *(cell(case, server) for case in cases)] for server in _rows(section)]
+    return _grid([title, *(case.removesuffix(understood) for case in cases)], rows)
 
 
-def _ratios(results: Results, rivals: Sequence[str]) -> str:
-    cases = _cases(results, "throughput")
+def _ratios(section: Section, rivals: Sequence[str]) -> str:
+    cases = _cases(section)
     rows = []
     for rival in rivals:
         row = [f"{OURS.title} / {TITLES[rival]}"]
         for case in cases:
-            mine = results.median("throughput", case, OURS.name, CPU)
-            theirs = results.median("throughput", case, rival, CPU)
+            mine = section.median(case, OURS.name, CPU)
+            theirs = section.median(case, rival, CPU)
             row.append(f"{mine / theirs:.2f}" if mine and theirs else "-")
         rows.append(row)
     return _grid(["ratio of CPU per line", *cases], rows)
 
 
-def _growth(results: Results, fewer: str, more: str) -> str:
+def _growth(section: Section, fewer: str, more: str) -> str:
     rows = []
-    for server in _rows(results, "connections"):
-        before = results.median("connections", fewer, server, CPU)
-        after = results.median("connections", more, server, CPU)
+    for server in _rows(section):
+        before = section.median(fewer, server, CPU)
+        after = section.median(more, server, CPU)
         if before and after:
             rows.append([_title(server), f"{after / before - 1:+.0%}"])
     return _grid(["growth of CPU per line", f"{fewer} to {more} connections"], rows)
@@ -175,46 +194,53 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cpu(results: Results) -> Cell:
-    def cell(section: str, case: str, server: str) -> str:
-        values = results.values(section, case, server, CPU)
+def _cpu(section: Section) -> Cell:
+    def cell(case: str, server: str) -> str:
+        values = section.values(case, server, CPU)
         if not values:
             return "-"
-        middle = _short(results.median(section, case, server, CPU) or 0.0)
+        middle = short(section.median(case, server, CPU) or 0.0)
         if len(values) == 1:
             return middle
-        return f"{middle} ({_short(values[0])}-{_short(values[-1])})"
+        return f"{middle} ({short(values[0])}-{short(values[-1])})"
 
     return cell
 
 
-def _number(results: Results, name: str, form: str) -> Cell:
-    def cell(section: str, case: str, server: str) -> str:
-        value = results.median(section, case, server, name)
+def _number(section: Section, name: str, form: str) -> Cell:
+    def cell(case: str, server: str) -> str:
+        value = section.median(case, server, name)
         return "-" if value is None else format(value, form)
 
     return cell
 
 
-def _latency(results: Results) -> Cell:
-    p50, p99 = _number(results, P50, ".2f"), _number(results, P99, ".2f")
-    return lambda *where: f"{p50(*where)} / {p99(*where)}"
+def _several(section: Section, *names: str) -> Cell:
+    """Times in ms, side by side: medians of percentiles, the highest of maxima."""
+
+    def one(case: str, server: str, name: str) -> str:
+        values = section.values(case, server, name)
+        if not values:
+            return "-"
+        middle = section.median(case, server, name) or 0.0
+        return _milliseconds(values[-1] if name in (MOST, LATE_MOST) else middle)
+
+    return lambda case, server: " / ".join(one(case, server, name) for name in names)
 
 
-def _short(value: float) -> str:
-    """Three digits or so."""
-    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def _rows(results: Results, section: str) -> list[str]:
+def _rows(section: Section) -> list[str]:
     """The servers of a section, in the order of the registry."""
-    seen = {sample.server for sample in results.samples if sample.section == section}
+    seen = {sample.server for sample in section.samples}
     return [name for name in TITLES if name in seen]
 
 
-def _cases(results: Results, section: str) -> list[str]:
+def _cases(section: Section) -> list[str]:
     """The cases of a section, smallest first."""
-    seen = {sample.case for sample in results.samples if sample.section == section}
+    seen = {sample.case for sample in section.samples}
     return sorted(seen, key=lambda case: int("".join(filter(str.isdigit, case))))
 
 

@@ -2,7 +2,8 @@
 
 CPU per line is what more lines cost: each case is run twice, briefly and at length, and the
 difference in CPU time is divided by the difference in lines. So the opening and closing of
-connections, and the first lines of all, are not counted.
+connections, and the first lines of all, are not counted. Each sample has a brief run of its own:
+what opening costs varies, and one brief run for all would put its error into every sample.
 """
 
 from __future__ import annotations
@@ -15,13 +16,28 @@ from benchmarks import load
 from benchmarks.bench import Bench
 from benchmarks.closed_loop import ClosedLoop
 from benchmarks.errors import BenchError
+from benchmarks.fairness import fairness
 from benchmarks.measure import cpu_seconds_at_rest, resident_bytes
+from benchmarks.pace import Pace
 from benchmarks.process import Process
 from benchmarks.registry import ASYNC, OURS, Server
 from benchmarks.results import CPU, P50, P99, RATE, RSS
 
 #: Idle connections that are opened before memory is first read: they pay for what is there once.
 FIRST = 100
+
+#: Seconds between two looks at a server's memory, and for how many its shrinking is watched.
+PAUSE = 0.25
+LONGEST_SHRINKING = 20.0
+
+#: What each connection of redis-benchmark sends at least, besides its first batch.
+BATCHES = 10
+
+#: Who is measured in the sections that would take long with everybody.
+FEW = {
+    "connections": ("ours", "redis", "line-only"),
+    "length": ("ours", "redis", "line-only", "uvloop"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,49 +47,55 @@ class Inline:
     name: str
     clients: int
     depth: int
-    lines: int
+
+    @property
+    def batch(self) -> int:
+        """Lines that all connections together send before they wait."""
+        return self.clients * self.depth
 
 
 def throughput(bench: Bench) -> None:
     """Lines as fast as they go, at several depths."""
-    _inline(bench, "throughput", bench.servers, _by_depth(bench), bench.plan.rounds)
+    _inline(bench, bench.servers, _by_depth(bench), bench.plan.rounds)
 
 
 def asynchronous(bench: Bench) -> None:
     """Ours with handlers that are coroutines, at the same depths."""
     if OURS in bench.servers:
-        _inline(bench, "async", ASYNC, _by_depth(bench), bench.plan.rounds)
+        _inline(bench, ASYNC, _by_depth(bench), bench.plan.rounds)
 
 
 def connections(bench: Bench) -> None:
     """More and more active connections, one line in flight on each."""
     plan = bench.plan
     counts = sorted({min(count, bench.room) for count in plan.connections})
-    cases = [Inline(f"{count:,}", count, 1, plan.lines_at(1)) for count in counts]
-    _inline(bench, "connections", bench.servers, cases, plan.slow_rounds)
+    cases = [Inline(f"{count:,}", count, 1) for count in counts]
+    _inline(bench, bench.among(FEW["connections"]), cases, plan.slow_rounds)
 
 
 def length(bench: Bench) -> None:
     """Lines of several lengths and alphabets, echoed."""
     plan = bench.plan
     cases = [(size, text) for text in LINES for size in plan.lengths]
-    bench.prepare(bench.servers, "echo")
-    for server, (size, text) in bench.turns("length", bench.servers, cases, plan.slow_rounds):
-        with bench.guarding(server, "length"):
-            values = _echo(bench, server, LINES[text](size), plan.lines_of(size))
-            bench.results.add("length", f"{size:,} B {text}", server.name, values)
+    servers = bench.among(FEW["length"])
+    bench.prepare(servers, "echo")
+    pace = Pace(plan)
+    for server, (size, text) in bench.turns(servers, cases, plan.slow_rounds):
+        case = f"{size:,} B {text}"
+        with bench.guarding(server):
+            bench.add(case, server, _echo(bench, server, case, LINES[text](size), pace))
 
 
 def memory(bench: Bench) -> None:
     """Memory of idle connections, once for each server, started anew."""
     idle = min(bench.plan.idle, bench.room)
-    for server, count in bench.turns("memory", bench.servers, [idle], 1):
-        with bench.guarding(server, "memory"):
+    for server, count in bench.turns(bench.servers, [idle], 1):
+        with bench.guarding(server):
             process = bench.start(server, "ping")
             process.wait_ready()
             values = {RSS: _bytes_per_connection(process, count, bench.plan.settle)}
             process.stop()
-            bench.results.add("memory", f"{count:,} idle", server.name, values)
+            bench.add(f"{count:,} idle", server, values)
 
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
@@ -82,6 +104,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "async": asynchronous,
     "length": length,
     "memory": memory,
+    "fairness": fairness,
 }
 
 #: Those that need redis-benchmark.
@@ -103,50 +126,63 @@ LINES = {"ASCII": ascii_line, "Chinese": chinese_line}
 
 def _by_depth(bench: Bench) -> list[Inline]:
     plan = bench.plan
-    return [
-        Inline(f"depth {depth}", plan.clients, depth, plan.lines_at(depth))
-        for depth in plan.depths
-    ]
+    return [Inline(f"depth {depth}", plan.clients, depth) for depth in plan.depths]
 
 
-def _inline(
-    bench: Bench, section: str, servers: Sequence[Server], cases: list[Inline], rounds: int
-) -> None:
+def _inline(bench: Bench, servers: Sequence[Server], cases: Sequence[Inline], rounds: int) -> None:
     bench.prepare(servers, "ping")
-    for server, case in bench.turns(section, servers, cases, rounds):
-        with bench.guarding(server, section):
-            values = _ping(bench.running(server, "ping"), case)
-            bench.results.add(section, case.name, server.name, values)
+    pace = Pace(bench.plan)
+    for server, case in bench.turns(servers, cases, rounds):
+        with bench.guarding(server):
+            process = bench.running(server, "ping")
+            bench.add(case.name, server, _ping(process, case, _lines(bench, server, case, pace)))
 
 
-def _ping(process: Process, case: Inline) -> dict[str, float]:
-    def run(lines: int) -> load.Seen:
-        return load.inline_ping(process.port, clients=case.clients, depth=case.depth, lines=lines)
+def _lines(bench: Bench, server: Server, case: Inline, pace: Pace) -> int:
+    """How many lines to send besides the first batch.
 
-    brief = case.clients * case.depth
-    start = cpu_seconds_at_rest(process.pid)
-    run(brief)
-    middle = cpu_seconds_at_rest(process.pid)
-    seen = run(brief + case.lines)
-    end = cpu_seconds_at_rest(process.pid)
-    cpu = (end - middle) - (middle - start)
+    They are as many for all numbers of connections: those whose opening costs much are not good
+    for trying. But each connection gets several batches.
+    """
+    plan, process = bench.plan, bench.running(server, "ping")
+    usual = Inline("", plan.clients, case.depth)
+    found = pace.lines(
+        server.name, f"{case.depth}", usual.batch, lambda lines: _run(process, usual, lines)[0]
+    )
+    return max(found, case.batch, min(BATCHES * case.batch, plan.most_lines))
+
+
+def _ping(process: Process, case: Inline, lines: int) -> dict[str, float]:
+    brief, _ = _run(process, case, case.batch)
+    whole, seen = _run(process, case, case.batch + lines)
     return {
-        CPU: cpu * 1e6 / case.lines,
+        CPU: (whole - brief) * 1e6 / lines,
         RATE: seen.lines_per_second,
         P50: seen.p50_ms,
         P99: seen.p99_ms,
     }
 
 
-def _echo(bench: Bench, server: Server, line: bytes, lines: int) -> dict[str, float]:
+def _run(process: Process, case: Inline, lines: int) -> tuple[float, load.Seen]:
+    """Seconds of CPU that the server needed, and what redis-benchmark saw."""
+    start = cpu_seconds_at_rest(process.pid)
+    seen = load.inline_ping(process.port, clients=case.clients, depth=case.depth, lines=lines)
+    return cpu_seconds_at_rest(process.pid) - start, seen
+
+
+def _echo(bench: Bench, server: Server, case: str, line: bytes, pace: Pace) -> dict[str, float]:
     process, plan = bench.running(server, "echo"), bench.plan
-    with ClosedLoop(
-        process.port, line, server.echoes(line), clients=plan.clients, depth=plan.length_depth
-    ) as loop:
-        loop.run(plan.clients * plan.length_depth)
-        start = cpu_seconds_at_rest(process.pid)
-        rate = loop.run(lines)
-        cpu = cpu_seconds_at_rest(process.pid) - start
+    answer, depth, batch = server.echoes(line), plan.length_depth, plan.clients * plan.length_depth
+    with ClosedLoop(process.port, line, answer, clients=plan.clients, depth=depth) as loop:
+
+        def run(lines: int) -> tuple[float, float]:
+            start = cpu_seconds_at_rest(process.pid)
+            rate = loop.run(lines)
+            return cpu_seconds_at_rest(process.pid) - start, rate
+
+        lines = pace.lines(server.name, case, batch, lambda count: run(count)[0])
+        loop.run(batch)
+        cpu, rate = run(lines)
     return {CPU: cpu * 1e6 / lines, RATE: rate}
 
 
@@ -162,6 +198,15 @@ def _bytes_per_connection(process: Process, count: int, settle: float) -> float:
 
 
 def _resident_at_rest(process: Process, settle: float) -> int:
+    """Its memory, once it has given none back for so many seconds, or does so without end."""
     cpu_seconds_at_rest(process.pid)
-    time.sleep(settle)
-    return resident_bytes(process.pid)
+    least = resident_bytes(process.pid)
+    now = shrunk = time.monotonic()
+    give_up = now + LONGEST_SHRINKING
+    while now < min(shrunk + settle, give_up):
+        time.sleep(PAUSE)
+        now = time.monotonic()
+        resident = resident_bytes(process.pid)
+        if resident < least:
+            least, shrunk = resident, now
+    return least

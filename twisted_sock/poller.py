@@ -13,14 +13,15 @@ calls a reply. Sending together, at the end, lets a peer on another core that is
 first reply be still awake for the next ones; waking it again for each would cost more than the
 sending itself.
 
-Turns follow one another while anything is ready, up to `MOST` events together; then the reactor
-has its own turn, so a flood delays timers and other descriptors no more than it would without us.
+Turns follow one another while anything is ready, but only for a millisecond; then the reactor has
+its own turn, so a flood delays timers and other descriptors no more than it would without us.
 """
 
 from __future__ import annotations
 
 import contextlib
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
+from time import monotonic
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -30,8 +31,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
-#: Events handled before the reactor has its turn.
+#: Events handled in one turn.
 MOST = 128
+
+#: Seconds after which no other turn is taken before the reactor has its own.
+ENOUGH = 0.001
 
 BROKEN = EPOLLERR | EPOLLHUP
 
@@ -195,12 +199,12 @@ class Turns:
 
     def doRead(self) -> None:
         """Something is ready: take turns until nothing is, or it was enough for now."""
-        room = MOST
-        while room > 0 and (ready := self._epoll.poll(0, room)):
+        until = monotonic() + ENOUGH
+        while ready := self._epoll.poll(0, MOST):
             self.turn(ready)
-            if self._fresh:  # accepted; those refused must be closed before more are
+            # After accepting, those that were refused must be closed before more come.
+            if self._fresh or monotonic() > until:
                 return
-            room -= len(ready)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor stops: so does everything that is polled here."""

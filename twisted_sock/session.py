@@ -112,6 +112,7 @@ class Session:
         "_pumping",
         "_run",
         "_runs",
+        "_short",
         "_slice",
         "_told",
         "_transport",
@@ -147,6 +148,7 @@ class Session:
         self._paused = False
         self._pumping = False
         self._slice = FIRST_SLICE
+        self._short = 0  # lines that can be answered the short way; 0 while anything is going on
         self._told: set[Reason] | None = None  # problems of this peer that are in the log
 
     # What the transport calls.
@@ -154,6 +156,7 @@ class Session:
     def start(self) -> None:
         """The connection is made."""
         if self._protocol is None:
+            self._short = self._slice
             return
         self._pumping = True
         try:
@@ -172,13 +175,7 @@ class Session:
             Replies that the caller has to send now. Whatever else there is to send, before them
             or later, goes its own way through the transport.
         """
-        if (
-            self._runs is not None
-            or self._work
-            or self._pumping
-            or self.state is not OPEN
-            or len(lines) > self._slice
-        ):
+        if len(lines) > self._short:
             self.receive([lines])
             return NO_REPLIES
         self._common.counters.lines_in += len(lines)
@@ -197,7 +194,7 @@ class Session:
                     self._accept(reply)
                     break
             else:
-                if self.state is OPEN and not (self._work or self._blocked or self._backlog):
+                if self._short:  # nothing has happened but plain replies
                     self._run = self._lines = self._runs = None
                     self._out = []
                     return out
@@ -223,6 +220,7 @@ class Session:
     def shorten(self) -> None:
         """The replies that `answer` gave were large: answer fewer lines at once."""
         self._slice = self._slice // 2 or 1
+        self._short = min(self._short, self._slice)
 
     def end_input(self) -> None:
         """The peer has finished: answer what it said, then close."""
@@ -357,6 +355,7 @@ class Session:
 
     def _pump(self) -> None:
         """Do all that can be done now: send replies in order, deliver lines, end."""
+        self._short = 0
         if self._pumping or self.state >= State.CLOSED:
             return
         self._pumping = True
@@ -369,8 +368,10 @@ class Session:
         self._flush()
         if self.state is not State.OPEN and not self.busy:
             self._end()
-        else:
-            self._hold_or_read()
+            return
+        self._hold_or_read()
+        if self.state is State.OPEN and not (self.busy or self._blocked):
+            self._short = self._slice
 
     def _deliver(self) -> None:
         """Give a slice of the waiting lines to the user's code.
@@ -582,6 +583,7 @@ class Session:
 
     def _drop_lines(self) -> None:
         """Drop lines that wait; a loop that delivers them ends here."""
+        self._short = 0
         if self._run is not None:
             self._run.clear()
         self._run = self._lines = self._runs = self._backlog = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.servers.answers import MAX_LINE, arguments
+from benchmarks.servers.answers import BACKLOG, MAX_LINE, arguments, echo, ping
 
-port, answer = arguments()
+port, answer = arguments(ping=ping, echo=echo)
 
 
 async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -23,7 +23,9 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def main() -> None:
     """Serve for ever."""
-    server = await asyncio.start_server(converse, "127.0.0.1", port, limit=MAX_LINE)
+    server = await asyncio.start_server(
+        converse, "127.0.0.1", port, limit=MAX_LINE, backlog=BACKLOG
+    )
     await server.serve_forever()
 
 

@@ -7,9 +7,9 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.servers.answers import arguments
+from benchmarks.servers.answers import BACKLOG, arguments, echo, ping
 
-port, answer = arguments()
+port, answer = arguments(ping=ping, echo=echo)
 
 
 class Answer(asyncio.Protocol):
@@ -31,7 +31,8 @@ class Answer(asyncio.Protocol):
 
 async def main() -> None:
     """Serve for ever."""
-    server = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", port)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Answer, "127.0.0.1", port, backlog=BACKLOG)
     await server.serve_forever()
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from benchmarks.servers.lateness import Lateness
+
+lateness = Lateness(reactor)
+
 
 def ping(line: str) -> str:
     """The same to every line."""
@@ -17,6 +21,14 @@ def ping(line: str) -> str:
 def echo(line: str) -> str:
     """The line itself."""
     return line
+
+
+def late(line: str) -> str:
+    """The same to every line, but how late timers were to `LATE`."""
+    if line == "LATE":
+        return lateness.report()
+    lateness.lines += 1
+    return "+PONG"
 
 
 async def ping_async(line: str) -> str:

@@ -6,9 +6,21 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineOnlyReceiver
 
-from benchmarks.servers.answers import MAX_LINE, arguments
+from benchmarks.servers.answers import BACKLOG, MAX_LINE, arguments, echo, ping
+from benchmarks.servers.lateness import Lateness
 
-port, answer = arguments()
+lateness = Lateness(reactor)
+
+
+def late(line: bytes) -> bytes:
+    """The same to every line, but how late timers were to `LATE`."""
+    if line == b"LATE":
+        return lateness.report().encode()
+    lateness.lines += 1
+    return b"+PONG"
+
+
+port, answer = arguments(ping=ping, echo=echo, late=late)
 
 
 class Answer(LineOnlyReceiver):
@@ -23,5 +35,5 @@ class Answer(LineOnlyReceiver):
 
 factory = ServerFactory()
 factory.protocol = Answer
-reactor.listenTCP(port, factory, interface="127.0.0.1")
+reactor.listenTCP(port, factory, BACKLOG, "127.0.0.1")
 reactor.run()

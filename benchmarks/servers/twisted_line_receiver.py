@@ -6,9 +6,9 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineReceiver
 
-from benchmarks.servers.answers import MAX_LINE, arguments
+from benchmarks.servers.answers import BACKLOG, MAX_LINE, arguments, echo, ping
 
-port, answer = arguments()
+port, answer = arguments(ping=ping, echo=echo)
 
 
 class Answer(LineReceiver):
@@ -23,5 +23,5 @@ class Answer(LineReceiver):
 
 factory = ServerFactory()
 factory.protocol = Answer
-reactor.listenTCP(port, factory, interface="127.0.0.1")
+reactor.listenTCP(port, factory, BACKLOG, "127.0.0.1")
 reactor.run()

@@ -21,11 +21,12 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 if TYPE_CHECKING:  # where there is no epoll there is no such module
     from twisted_sock.poller import Turns
 
-#: Bytes of the first read of a connection; one that fills it is followed by larger ones.
-SHORT_READ = 4096
+#: Bytes of the first reads of a connection, small enough for Python's own allocator; one that
+#: fills it is followed by larger ones.
+SHORT_READ = 472
 LONG_READ = 65536
 
-#: Bytes that a connection holds before it asks its producer to pause.
+#: Bytes from which on Twisted's transports ask their producer to pause.
 BUFFER = 65536
 
 #: Connections accepted before the reactor has its turn: those refused must be closed in between.
@@ -44,9 +45,9 @@ class FastConnection(tcp.Connection):
     Attributes:
         polled: for the poller: this is one of its own.
         turns: what polls it.
-        plain: whether what is written can be sent at once: nothing is in the buffers before it,
-            and the connection is neither closing nor encrypted by Twisted.
-        waits_for_turn: whether the poller knows that there is something to send.
+        plain: whether what is written can be sent at once: Twisted's buffers are empty, and the
+            connection is neither closing nor encrypted by Twisted.
+        first: what was written first in this turn; not None while `turns` is to call `flush`.
         broken: whether sending has failed.
         read_size: bytes of the next read.
     """
@@ -57,7 +58,7 @@ class FastConnection(tcp.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Not of the class: such are slower to look up.
         self.plain = True
-        self.waits_for_turn = False
+        self.first: bytes | None = None
         self.broken = False
         self.read_size = SHORT_READ
         super().__init__(*args, **kwargs)
@@ -79,17 +80,15 @@ class FastConnection(tcp.Connection):
 
     def write(self, data: bytes) -> None:
         """Keep some bytes, and send them when the turn ends."""
-        if not self.plain or type(data) is not bytes:
+        if self.first is not None or not self.plain or type(data) is not bytes:
             super().write(data)
             return
-        self._tempDataBuffer.append(data)
-        self._tempDataLen = unsent = self._tempDataLen + len(data)
-        if not self.waits_for_turn:
-            self.waits_for_turn = True
-            self.turns.send_later(self)
-        if unsent > BUFFER:
-            self.plain = False
-            self._maybePauseProducer()
+        self.turns.send_later(self)
+        if len(data) <= BUFFER:
+            self.first = data
+        else:
+            self.first = b""
+            super().write(data)  # may ask the producer to pause
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer write (see `IConsumer`); one that is pulled is asked by `doWrite`."""
@@ -99,13 +98,10 @@ class FastConnection(tcp.Connection):
 
     def flush(self) -> BaseException | None:
         """Send what was written during the turn (see `poller.Polled`)."""
-        self.waits_for_turn = False
+        data = self.first or b""
+        self.first = None
         if not self.plain:
-            return self._flush_with_care()
-        buffer = self._tempDataBuffer
-        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
-        buffer.clear()
-        self._tempDataLen = 0
+            return self._flush_with_care(data)
         try:
             sent = self.socket.send(data)
         except OSError as error:
@@ -114,10 +110,12 @@ class FastConnection(tcp.Connection):
             super().write(data[sent:])
         return None
 
-    def _flush_with_care(self) -> BaseException | None:
-        """Send as the reactor would: the connection is closing, or there is more than a little."""
+    def _flush_with_care(self, first: bytes) -> BaseException | None:
+        """Send as the reactor would: the connection is closing, or `first` is not all."""
         if not self.connected or self._aborting:
             return None
+        self._tempDataBuffer.insert(0, first)
+        self._tempDataLen += len(first)
         why: BaseException | None = self.doWrite()
         if why is None and (self.dataBuffer or self._tempDataLen):
             self.startWriting()
@@ -134,7 +132,7 @@ class FastConnection(tcp.Connection):
     def startWriting(self) -> None:
         """Ask when the socket is writable, unless it is tried at the end of the turn."""
         self.plain = False
-        if not self.waits_for_turn:
+        if self.first is None:
             super().startWriting()
 
     def stopWriting(self) -> None:
