@@ -24,6 +24,11 @@ from twisted_sock.settings import LinePolicy
 Run = list[str] | Problem
 
 CR = 0x0D
+#: Bytes of a chunk from which on it is worth while to see whether its lines are long, and of a
+#: line that is.
+MUCH = 2048
+LONG = 256
+
 EMPTY = bytearray()  # shared by all connections that hold no tail; never written to
 
 
@@ -98,7 +103,10 @@ class LineFramer:
         """The lines of a chunk that is like the last one, or None (see `Framer`)."""
         if self.partial or self._over or not data.endswith(self._ending):
             return None
-        if len(data) > self._limit and self._longest(data) > self._limit:
+        size = len(data)
+        if size > MUCH and sparse(data):
+            return None
+        if size > self._limit and self._longest(data) > self._limit:
             return None
         try:
             text = data.decode()
@@ -156,7 +164,11 @@ class LineFramer:
             ValueError: a line holds a newline, or a lone surrogate; nothing was encoded.
         """
         text = self._eol.join(lines) + self._eol
-        if text.count("\n") != len(lines):
+        if len(text) > LONG * len(lines):
+            split = any("\n" in line for line in lines)
+        else:
+            split = text.count("\n") != len(lines)
+        if split:
             raise ValueError("a line to send cannot hold a newline: send several lines instead")
         return text.encode()
 
@@ -208,7 +220,10 @@ class LineFramer:
         """Cut whole lines apart, the good from the bad, one by one."""
         runs: list[Run] = []
         lines: list[str] = []
-        for raw in body.split(self._delimiter)[:-1]:
+        start = 0
+        while (end := body.find(self._delimiter, start)) >= 0:
+            raw = body[start:end]
+            start = end + len(self._delimiter)
             cut = self._lenient and raw[-1:] == b"\r"
             run = self._line(raw[:-1] if cut else raw)
             if isinstance(run, str):
@@ -341,6 +356,15 @@ class ChunkFramer:
             start += 1
         self._missing = self._missing - start if start == len(data) else 0
         return data[start:]
+
+
+def sparse(body: bytes | bytearray) -> bool:
+    """Whether lines are so long that finding their ends is faster than splitting at all of them.
+
+    Python looks for a single byte many times faster than it splits or counts.
+    """
+    middle = len(body) // 2
+    return body.find(b"\n") > LONG and body.find(b"\n", middle) > middle + LONG
 
 
 def missing(data: bytes) -> int:
