@@ -24,6 +24,8 @@ MARKS = {"lenient": b"\n", "lf": b"\n", "crlf": b"\r\n"}
 BITS = [b"\r", b"\n", b"\r\n", b"a", b"bc", "é".encode(), "世".encode(), "😀".encode()]
 BAD = [b"\xff", b"\xe4", b"\xb8", b"\xf0\x9f", b"\xed\xa0\x80", b"\xc0\x80"]
 STREAMS = st.lists(st.sampled_from(BITS + BAD), max_size=20).map(b"".join)
+LONG_BITS = [b"x" * 250, b"y" * 500, "世".encode() * 300, b"\n", b"\r\n", b"z\n", b"\xff\n", b"\r"]
+LONG_STREAMS = st.lists(st.sampled_from(LONG_BITS), max_size=40).map(b"".join)
 TEXTS = st.text(max_size=30)
 PLACES = st.lists(st.integers(0, 60), max_size=12)
 
@@ -58,10 +60,21 @@ def flat(runs):
     return list(itertools.chain.from_iterable(parts))
 
 
-def outcome(policy, pieces, ended=True):
+def feed(framer, data):
+    """Feed a framer the long way."""
+    return framer.feed(data)
+
+
+def take(framer, data):
+    """Feed a framer as streams do: the short way where there is one."""
+    lines = framer.cut(data)
+    return framer.feed(data) if lines is None else [lines]
+
+
+def outcome(policy, pieces, ended=True, way=take):
     """What a framer makes of some pieces, and of the end after them."""
     framer = make_framer(policy)
-    runs = [run for piece in pieces for run in framer.feed(piece)]
+    runs = [run for piece in pieces for run in way(framer, piece)]
     return flat(runs + framer.end() if ended else runs)
 
 
@@ -116,6 +129,15 @@ class LinesTest(SynchronousTestCase):
             expected = reference(policy, data)
             for pieces in ([data], cut(data, places), single(data)):
                 self.assertEqual(outcome(policy, pieces), expected, policy)
+            self.assertEqual(outcome(policy, cut(data, places), way=feed), expected, policy)
+
+    @FEW
+    @given(LONG_STREAMS, st.lists(st.integers(0, 20_000), max_size=4))
+    def test_long_lines(self, data, places):
+        for policy in policies(max_line=(0, 500)):
+            expected = reference(policy, data)
+            for pieces in ([data], cut(data, places)):
+                self.assertEqual(outcome(policy, pieces), expected, policy)
 
     def test_short_streams(self):
         """Every stream of up to four bytes that matter."""
@@ -133,7 +155,7 @@ class LinesTest(SynchronousTestCase):
         """A run is a problem or lines of text, never an empty list."""
         for policy in policies(max_line=(0, 2)):
             framer = make_framer(policy)
-            runs = [run for piece in cut(data, places) for run in framer.feed(piece)]
+            runs = [run for piece in cut(data, places) for run in take(framer, piece)]
             for run in runs + framer.end():
                 if not isinstance(run, Problem):
                     self.assertTrue(run)
@@ -147,7 +169,7 @@ class LinesTest(SynchronousTestCase):
             framer = make_framer(policy)
             so_far = b""
             for piece in cut(data, places):
-                framer.feed(piece)
+                take(framer, piece)
                 so_far += piece
                 begun = not so_far.endswith(MARKS[policy.delimiter])
                 self.assertEqual(framer.partial, begun, (so_far, policy))
@@ -163,9 +185,9 @@ class LinesTest(SynchronousTestCase):
 
     def test_too_long_is_told_before_its_end(self):
         framer = make_framer(LinePolicy(max_line=3))
-        self.assertEqual(flat(framer.feed(b"abcd")), [(Reason.TOO_LONG, 3, False)])
-        self.assertEqual(framer.feed(b"efgh"), [])
-        self.assertEqual(framer.feed(b"ij\nok\n"), [["ok"]])
+        self.assertEqual(flat(take(framer, b"abcd")), [(Reason.TOO_LONG, 3, False)])
+        self.assertEqual(take(framer, b"efgh"), [])
+        self.assertEqual(take(framer, b"ij\nok\n"), [["ok"]])
 
     def test_order_is_kept(self):
         data = b"one\n\xff\ntwo\nmuch too long\nthree\n"
@@ -208,8 +230,8 @@ class DecodingTest(SynchronousTestCase):
         singles = [bytes([a]) for a in range(256) if a != 0x0A]
         pairs = [a + b for a in singles for b in singles]
         expected = [one_line(policy, raw) for raw in singles + pairs]
-        self.assertEqual(flat(framer.feed(b"\n".join([*singles, *pairs, b""]))), expected)
-        halves = [framer.feed(raw[:1]) + framer.feed(raw[1:] + b"\n") for raw in pairs]
+        self.assertEqual(flat(take(framer, b"\n".join([*singles, *pairs, b""]))), expected)
+        halves = [take(framer, raw[:1]) + take(framer, raw[1:] + b"\n") for raw in pairs]
         self.assertEqual([flat(runs)[0] for runs in halves], expected[len(singles) :])
 
     def test_borders_of_three_and_four_bytes(self):
@@ -237,7 +259,7 @@ class EncodingTest(SynchronousTestCase):
     def test_mirrors_the_last_delimiter(self, data, places, limit):
         framer = make_framer(LinePolicy(max_line=limit))
         for piece in cut(data, places):
-            framer.feed(piece)
+            take(framer, piece)
         ended = data[: data.rfind(b"\n") + 1]
         mark = b"\r\n" if ended.endswith(b"\r\n") else b"\n"
         self.assertEqual(framer.encode(["x", "y"]), b"x" + mark + b"y" + mark)
@@ -246,13 +268,13 @@ class EncodingTest(SynchronousTestCase):
         for delimiter in ("lf", "crlf"):
             framer = make_framer(LinePolicy(delimiter=delimiter))
             for data in (b"", b"a\r\n", b"a\n"):
-                framer.feed(data)
+                take(framer, data)
                 self.assertEqual(framer.encode(["x"]), b"x" + MARKS[delimiter])
 
     def test_no_newline_in_a_line(self):
         framers = [make_framer(LinePolicy(delimiter=word)) for word in CHOICES["delimiter"]]
         mirroring = make_framer(LinePolicy())
-        mirroring.feed(b"x\r\n")
+        take(mirroring, b"x\r\n")
         for framer in [*framers, mirroring]:
             for line in ("\n", "a\nb", "a\n", "\na", "a\r\nb"):
                 self.assertRaises(ValueError, framer.encode, ["fine", line])
@@ -402,7 +424,7 @@ def cpu(policy, pieces, tries=1):
         framer = make_framer(policy)
         begun = time.process_time()
         for piece in pieces:
-            framer.feed(piece)
+            take(framer, piece)
         framer.end()
         costs.append(time.process_time() - begun)
     return min(costs)
@@ -418,6 +440,14 @@ class CostTest(SynchronousTestCase):
         for delimiter in CHOICES["delimiter"]:
             policy = LinePolicy(max_line=0, delimiter=delimiter)
             self.assertLess(cpu(policy, single(b"x" * 300_000)), 3)
+
+    def test_long_lines_at_once(self):
+        self.assertLess(cpu(LinePolicy(), [b"x" * 4095 + b"\n"] * 4096), 1)
+        self.assertLess(cpu(LinePolicy(), [(b"x" * 4095 + b"\n") * 16] * 256), 1)
+
+    def test_short_lines_that_look_like_long_ones(self):
+        piece = b"x" * 300 + b"\n" * 32_000 + b"x" * 600 + b"\n" * 32_000
+        self.assertLess(cpu(LinePolicy(), [piece] * 10), 3)
 
     def test_short_lines_at_once(self):
         self.assertLess(cpu(LinePolicy(), [b"x\n" * (1 << 19)], tries=5), 0.1)

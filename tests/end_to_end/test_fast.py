@@ -13,9 +13,11 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import FileSender
+from zope.interface import implementer
 
 from tests.end_to_end.programs import script
 from tests.test_docs import ROOT
@@ -44,6 +46,23 @@ class Bare:
                 break
             received += data
         return received
+
+
+@implementer(IReadDescriptor)
+class Readable:
+    """A descriptor of ours that is told that there is something to read, and reads nothing."""
+
+    polled = True
+
+    def __init__(self, socket):
+        self.fileno = socket.fileno
+        self.reads = 0
+
+    def doRead(self):
+        self.reads += 1
+
+    def logPrefix(self):
+        return "readable"
 
 
 @pytest.fixture
@@ -217,6 +236,19 @@ class Script(Protocol):
 
     def connectionLost(self, reason):
         self.factory.lost.callback(reason.type.__name__)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_always_ready_leaves_the_reactor_its_turn():
+    near, far = socket.socketpair()
+    far.send(b"never read")
+    quick, endless = fast(reactor), Readable(near)
+    quick.addReader(endless)
+    await deferLater(reactor, 0.01)
+    quick.removeReader(endless)
+    assert endless.reads > 1
+    near.close()
+    far.close()
 
 
 @pytest.mark.parametrize(
