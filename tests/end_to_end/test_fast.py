@@ -12,9 +12,10 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DN, CertificateOptions, KeyPair
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import FileSender
 from zope.interface import implementer
@@ -152,7 +153,6 @@ async def test_nothing_stays_in_the_reactor():
 @pytest_twisted.ensureDeferred
 async def test_a_peer_that_reads_a_byte_at_a_time_gets_everything(listen):
     bare = await listen(LineFactory(lambda line: line * 30_000, limits=Limits(stall_timeout=0)))
-    bare.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     bare.socket.send(b"0123456789\n")
     received = b"".join([await bare.read(1) for _ in range(300_001)])
     assert received == b"0123456789" * 30_000 + b"\n"
@@ -367,3 +367,85 @@ async def test_a_socket_that_is_bound_already_is_fast_too():
         bare.socket.close()
         await port.stopListening()
         await port.factory.drain()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_peer_that_reads_a_byte_at_a_time(listen):
+    reply = "".join(map(str, range(1_500_000)))
+    bare = await listen(LineFactory(lambda line: reply))
+    bare.socket.send(b"go\n")
+    slowly = b"".join([await bare.read(1) for _ in range(5000)])
+    assert slowly + await bare.read(len(reply) + 1 - 5000) == f"{reply}\n".encode()
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # Twisted does
+@pytest_twisted.ensureDeferred
+async def test_tls_begun_in_the_middle(listen):
+    certificate = self_signed()
+    lost = []
+
+    class Upgrade(Protocol):
+        def dataReceived(self, data):
+            if data == b"STARTTLS\n":
+                self.transport.write(b"go ahead\n")
+                self.transport.startTLS(certificate.options())
+            else:
+                self.transport.write(data.upper())
+
+        def connectionLost(self, reason):
+            lost.append(reason)
+
+    class Client(Protocol):
+        def connectionMade(self):
+            self.received, self.closed = b"", Deferred()
+            self.transport.write(b"STARTTLS\n")
+
+        def dataReceived(self, data):
+            self.received += data
+            if self.received == b"go ahead\n":
+                self.transport.startTLS(CertificateOptions())
+                self.transport.write(b"x" * 300_000)
+            elif self.received.endswith(b"X" * 300_000):
+                self.transport.loseConnection()
+
+        def connectionLost(self, reason):
+            self.closed.callback(self.received)
+
+    bare = await listen(Factory.forProtocol(Upgrade))
+    here = TCP4ClientEndpoint(fast(reactor), "127.0.0.1", bare.socket.getpeername()[1])
+    client = await here.connect(Factory.forProtocol(Client))
+    assert await client.closed == b"go ahead\n" + b"X" * 300_000
+    bare.socket.close()
+    while len(lost) < 2:
+        await deferLater(reactor, 0)
+
+
+def self_signed():
+    """A certificate for nobody in particular."""
+    key = KeyPair.generate(size=2048)
+    request = key.requestObject(DN(CN="localhost"))
+    return key.newCertificate(key.signRequestObject(DN(CN="localhost"), request, 1).dump())
+
+
+def test_without_epoll_the_reactor_polls(tmp_path):
+    """As on a platform that has none."""
+    program = """
+import select, sys
+del select.epoll
+from twisted.internet import pollreactor
+pollreactor.install()
+from twisted.internet import reactor
+from twisted.logger import globalLogPublisher
+globalLogPublisher.addObserver(lambda event: print(event["log_format"]))
+from twisted_sock import fast
+print(fast(reactor) is reactor)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "no epoll here: connections are polled by the reactor\nTrue\n"
