@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import partial
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clients import Net, client_of, result
+from twisted_sock import (
+    LineClient,
+    ReconnectingLineClientFactory,
+    RequestError,
+    Requests,
+    Retry,
+)
+from twisted_sock.client.events import Event
 from twisted_sock.errors import WORDS
+from twisted_sock.settings import settings_of
 from twisted_sock.testing import connect
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +94,100 @@ class Protocols(SynchronousTestCase):
         self.assertEqual(shown[1], text(folder + "twisted/plugins/shout_plugin.py"))
         [toml] = blocks("docs/protocols.md", "toml")
         self.assertEqual(tomllib.loads(toml), tomllib.loads(text(folder + "pyproject.toml")))
+
+
+class Client(SynchronousTestCase):
+    name = "docs/client.md"
+
+    def test_starting(self):
+        shown = block_with(self.name, "clientFromString")
+        net = Net(str.upper)
+        names = {
+            "reactor": net.clock,
+            "clientFromString": lambda reactor, description: net,
+            "fast": lambda reactor: reactor,
+            "LineClient": partial(LineClient, reactor=net.clock),
+        }
+        exec(re.sub("^from .*", "", shown, flags=re.MULTILINE), names)
+        answer = Deferred.fromCoroutine(names["greet"]("you"))
+        net.flow()
+        self.assertEqual(result(answer), "HELLO YOU")
+        names["client"].stopService()
+        net.flow()
+
+    def test_the_factory(self):
+        class Reactor(Clock):
+            def connectTCP(self, host, port, factory):
+                self.connected = host, port, factory
+
+            def addSystemEventTrigger(self, phase, event, act):
+                self.act = act
+
+        reactor = Reactor()
+        names = {
+            "reactor": reactor,
+            "ReconnectingLineClientFactory": partial(
+                ReconnectingLineClientFactory, reactor=reactor
+            ),
+        }
+        shown = block_with(self.name, "connectTCP")
+        exec(re.sub("^from .*", "", shown, flags=re.MULTILINE), names)
+        self.assertEqual(reactor.connected, ("127.0.0.1", 1234, names["factory"]))
+        self.assertTrue(reactor.act().called)
+
+    def test_honest_errors(self):
+        transfer = run(block_with(self.name, "transfer"))["transfer"]
+        net = Net()
+        client = client_of(net, requests=Requests(window=1))
+        said = [Deferred.fromCoroutine(transfer(client, line)) for line in ("a", "b")]
+        net.flow()
+        client.stopService()
+        expected = ["look whether it was done", "not done, ask again"]
+        self.assertEqual([result(each) for each in said], expected)
+        net.flow()
+
+    def test_matchers(self):
+        names = run(block_with(self.name, "with_ids"))
+        for matcher, answers, expected in (
+            ("with_ids", ["2 = B", "*news", "1 = A"], ["1 = A", "2 = B"]),
+            ("until_a_dot", ["A", ".", "B", "."], ["A\n.", "B\n."]),
+            ("with_news", ["A", "*news", "B"], ["A", "B"]),
+            ("of_our_servers", ["A", "B", "ERR shutdown x"], ["A", "B"]),
+        ):
+            net = Net()
+            client = client_of(net, matcher=names[matcher])
+            asked = [client.request(line) for line in ("1 get a", "2 get b")]
+            net.flow()
+            net.server.say(*answers)
+            self.assertEqual([result(each) for each in asked], expected)
+            client.stopService()
+            net.flow()
+
+    def test_logging_in_and_following(self):
+        log_in = run(block_with(self.name, "async def log_in"))["log_in"]
+        follow = run(block_with(self.name, "async def follow"))["follow"]
+        net = Net()
+        client = client_of(net, on_connect=log_in)
+        following = Deferred.fromCoroutine(follow(client))
+        net.flow()
+        net.server.say("welcome")
+        self.assertEqual(net.server.lines(), ["LOGIN me secret"])
+        net.server.say("OK", "news")
+        self.assertEqual(client.state, "ready")
+        client.stopService()
+        net.flow()
+        self.assertTrue(following.called)
+
+    def test_in_memory(self):
+        run(block_with(self.name, "test_shouts"))["test_shouts"]()
+
+    def test_every_error_and_event_is_named(self):
+        for kind in RequestError.__subclasses__():
+            self.assertIn(f"| `{kind.__name__}` |", text(self.name))
+        for kind in Event.__args__:
+            self.assertIn(f"`{kind.__name__}`", text(self.name))
+
+    def test_the_numbers_are_the_defaults(self):
+        for setting in (*settings_of(Retry), *settings_of(Requests)):
+            for shown in re.findall(rf"`{setting.name}` \((\d+)", text(self.name)):
+                self.assertEqual(shown, setting.shown)

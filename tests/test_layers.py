@@ -16,7 +16,12 @@ ROOT = Path(twisted_sock.__file__).parent
 BOTTOM = "errors metrics display"
 LINES = f"{BOTTOM} settings interfaces deadlines framing"
 TALK = f"{LINES} protocol incidents replies"
-SERVING = f"{TALK} session transports/* server client"
+ASKED = (
+    "client/retry client/events client/outbox client/pushes client/requests client/heartbeat "
+    "client/outlet"
+)
+SERVING = f"{TALK} session transports/* server"
+LOADED = "bench/plan bench/histogram bench/workload bench/tally"
 PLUGGED = f"{SERVING} protocols/__init__ plugs"
 
 #: What each file may import of the package; every row names only rows above it.
@@ -45,18 +50,59 @@ MAY_IMPORT = {
     "server": f"{TALK} session transports/*",
     "listening": f"{BOTTOM} server",
     "memory": "",
-    "client": f"{TALK} session transports/*",
-    "__init__": f"{TALK} server client fast listening",
+    "client/__init__": "",
+    "client/retry": "settings",
+    "client/events": f"{BOTTOM} interfaces",
+    "client/outbox": "errors",
+    "client/pushes": "",
+    "client/requests": "errors",
+    "client/heartbeat": "metrics settings client/requests",
+    "client/outlet": "interfaces session",
+    "client/connection": f"{TALK} session {ASKED}",
+    "client/asking": f"{LINES} {ASKED} client/connection",
+    "client/caller": f"{TALK} session transports/* {ASKED} client/connection client/asking",
+    "client/reconnecting": "transports/* client/events client/caller",
+    "__init__": f"{TALK} server client/requests client/reconnecting fast listening",
     "testing": f"{TALK} session transports/* server memory",
     "pytest_plugin": "testing",
     "plugs": f"{SERVING} protocols/__init__",
     "options": PLUGGED,
     "service": f"{PLUGGED} options fast listening",
-    "cli": f"{PLUGGED} options service",
+    "command": f"{BOTTOM} settings",
+    "endpoints": f"{BOTTOM} fast",
+    "showing": LINES,
+    "wire": "",
+    "link": f"{LINES} client/retry wire",
+    "talking": f"{LINES} client/retry command endpoints link",
+    "terminal": f"{LINES} command link showing talking",
+    "editor": "terminal",
+    "pipe": f"{LINES} command wire link showing talking",
+    "connect": f"{LINES} command endpoints talking pipe terminal editor",
+    "send": f"{LINES} command endpoints talking",
+    "completion": "command",
+    "bench/__init__": "",
+    "bench/plan": "errors settings",
+    "bench/histogram": "",
+    "bench/workload": "errors",
+    "bench/answers": "errors display bench/workload",
+    "bench/tally": "bench/histogram",
+    "bench/speakers": f"bench/answers {LOADED}",
+    "bench/load": f"bench/answers bench/speakers {LOADED}",
+    "bench/report": f"display {LOADED}",
+    "bench/latency_chart": "bench/histogram bench/report",
+    "bench/command": (
+        f"{BOTTOM} settings command endpoints {LOADED} bench/answers bench/load bench/report "
+        "bench/latency_chart"
+    ),
+    "cli": f"{BOTTOM} command",
 }
 
 #: What is imported besides the standard library and Twisted, and by which files alone.
-EXTRAS = {"pytest": "pytest_plugin", "pytest_twisted": "pytest_plugin"}
+EXTRAS = {
+    "pytest": "pytest_plugin",
+    "pytest_twisted": "pytest_plugin",
+    "prompt_toolkit": "editor",
+}
 
 
 def row(file):

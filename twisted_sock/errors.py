@@ -10,7 +10,14 @@ be listened on, is an exception; each says what was wrong, where, and what to do
     SockError
      ├── SettingError   a value out of its range
      ├── PlugError      a line protocol that cannot be found or used
-     └── ListenError    an endpoint that cannot be listened on
+     ├── ListenError    an endpoint that cannot be listened on
+     ├── NotConnected   a client that connects no more
+     └── RequestError   a request that has no answer; says whether it may have been executed
+          ├── NotSent         it never left: certainly not executed
+          ├── ConnectionGone  it left, and the connection ended
+          ├── TooLate         its deadline passed
+          ├── BadAnswer       it was answered with what is no line
+          └── Cancelled       its Deferred was cancelled (in `twisted_sock.client.requests`)
 """
 
 from __future__ import annotations
@@ -91,3 +98,48 @@ class PlugError(SockError):
 
 class ListenError(SockError):
     """An endpoint cannot be listened on."""
+
+
+class NotConnected(SockError):
+    """A client connects no more: it was stopped, or gave up."""
+
+
+class RequestError(SockError):
+    """A request has no answer.
+
+    Args:
+        line: the question. Not part of the message, as it may hold a password.
+        why: what went wrong.
+        maybe_executed: whether the server may have got it, and done what it asks for. When
+            False, it can safely be asked again.
+    """
+
+    def __init__(self, line: str, why: str, maybe_executed: bool) -> None:
+        super().__init__(why)
+        self.line = line
+        self.maybe_executed = maybe_executed
+
+
+class NotSent(RequestError):
+    """The line never left: refused, dropped, or the client ended first."""
+
+    def __init__(self, line: str, why: str) -> None:
+        super().__init__(line, why, False)
+
+
+class ConnectionGone(RequestError):
+    """The line was handed to a connection that ended before the answer came."""
+
+    def __init__(self, line: str, why: str) -> None:
+        super().__init__(line, why, True)
+
+
+class TooLate(RequestError):
+    """The deadline passed; an answer that still comes is thrown away."""
+
+
+class BadAnswer(RequestError):
+    """The answer is too long, or not UTF-8."""
+
+    def __init__(self, line: str, why: str) -> None:
+        super().__init__(line, why, True)

@@ -1,6 +1,6 @@
-"""Every knob, once: the line policy and the limits.
+"""Every knob, once: the line policy, the limits, and how a client retries and asks.
 
-Two frozen dataclasses are the only source of names, defaults, ranges and help. The command
+Frozen dataclasses are the only source of names, defaults, ranges and help. The command
 line's flags, their help and the table in the README are made from them, so they cannot disagree.
 
     LinePolicy(max_line=4096, overlong="close")
@@ -194,6 +194,69 @@ class Limits(_Checked):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(_Checked):
+    """When a client connects again. Every wait is drawn between nothing and a ceiling.
+
+    Raises:
+        SettingError: a value is negative or not a number, `first_delay` is 0, or `factor` is
+            under 1: such a client would never rest.
+    """
+
+    first_delay: float = _knob(1.0, "the ceiling of the first wait", "seconds")
+    max_delay: float = _knob(60.0, "the highest ceiling; no wait is longer", "seconds")
+    factor: float = _knob(2.0, "the ceiling grows by this with every failure")
+    healthy_after: float = _knob(
+        30.0, "back to the first ceiling after a connection that was of use so long", "seconds"
+    )
+    give_up_attempts: int = _knob(0, "give up after so many failures in a row; 0 = never")
+    give_up_after: float = _knob(
+        0.0,
+        "begin no attempt later than this after the first failure; 0 = never give up",
+        "seconds",
+    )
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if not self.first_delay:
+            raise SettingError("first_delay: more than 0 seconds, or it never rests")
+        if self.factor < 1:
+            raise SettingError(f"factor: 1 or more, not {self.factor!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests(_Checked):
+    """How a client asks. 0 switches a limit off.
+
+    Raises:
+        SettingError: a value is negative, not a number, or not among its choices.
+    """
+
+    window: int = _knob(64, "requests of one connection that wait for their answer at once")
+    timeout: float = _knob(30.0, "give up a request after so long, outbox included", "seconds")
+    overdue: float = _knob(
+        30.0, "reconnect when an answer is still owed so long after it was given up", "seconds"
+    )
+    outbox: int = _knob(1000, "lines kept while they cannot be sent")
+    overflow: str = _knob(
+        "wait",
+        "when the outbox is full: wait: the caller waits for a place; fail: refuse the new line; "
+        "drop: drop the oldest",
+        choices=("wait", "fail", "drop"),
+    )
+    pushes: int = _knob(1000, "unasked lines kept until they are read; then the oldest go")
+    prepare_timeout: float = _knob(30.0, "drop a connection not prepared after so long", "seconds")
+    ping_after: float = _knob(30.0, "send the heartbeat after hearing nothing so long", "seconds")
+    ping_timeout: float = _knob(10.0, "reconnect when it is not answered after so long", "seconds")
+
+
+#: What a line is to a client: the same, but half an answer is none.
+CLIENT_POLICY = LinePolicy(eof_tail="drop")
+
+#: What a server may cost a client: the same, but silence is no reason to leave.
+CLIENT_LIMITS = Limits(idle_timeout=0.0)
+
+
 S = TypeVar("S", bound=_Checked)
 
 
@@ -201,7 +264,7 @@ def parse_settings(cls: type[S], texts: dict[str, str]) -> S:
     """One of the dataclasses above from texts, as a command line or a file has them.
 
     Args:
-        cls: `LinePolicy` or `Limits`.
+        cls: one of them.
         texts: values by field name; what is left out keeps its default.
 
     Raises:
