@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "transports/tcp": "poller",
     "transports/unix": "transports/tcp",
     "transports/*": "errors metrics settings interfaces deadlines framing",
-    "fast": "poller transports/tcp transports/unix",
+    "fast_reactor": "poller transports/tcp transports/unix",
     "server": f"{TALK} session transports/*",
     "listening": f"{BOTTOM} server",
     "memory": "",
@@ -62,24 +62,27 @@ MAY_IMPORT = {
     "client/asking": f"{LINES} {ASKED} client/connection",
     "client/caller": f"{TALK} session transports/* {ASKED} client/connection client/asking",
     "client/reconnecting": "transports/* client/events client/caller",
-    "__init__": f"{TALK} server client/requests client/reconnecting fast listening",
+    "__init__": f"{TALK} server client/requests client/reconnecting fast_reactor listening",
     "testing": f"{TALK} session transports/* server memory",
     "pytest_plugin": "testing",
     "plugs": f"{SERVING} protocols/__init__",
     "options": PLUGGED,
-    "service": f"{PLUGGED} options fast listening",
-    "command": f"{BOTTOM} settings",
-    "endpoints": f"{BOTTOM} fast",
-    "showing": LINES,
-    "wire": "",
-    "link": f"{LINES} client/retry wire",
-    "talking": f"{LINES} client/retry command endpoints link",
-    "terminal": f"{LINES} command link showing talking",
-    "editor": "terminal",
-    "pipe": f"{LINES} command wire link showing talking",
-    "connect": f"{LINES} command endpoints talking pipe terminal editor",
-    "send": f"{LINES} command endpoints talking",
-    "completion": "command",
+    "service": f"{PLUGGED} options fast_reactor listening",
+    "endpoints": f"{BOTTOM} fast_reactor",
+    "cli/__init__": "",
+    "cli/command": f"{BOTTOM} settings",
+    "cli/showing": LINES,
+    "cli/wire": "",
+    "cli/link": f"{LINES} client/retry cli/wire",
+    "cli/talking": f"{LINES} client/retry endpoints cli/command cli/link",
+    "cli/terminal": f"{LINES} cli/command cli/link cli/showing cli/talking",
+    "cli/editor": "cli/terminal",
+    "cli/pipe": f"{LINES} cli/command cli/wire cli/link cli/showing cli/talking",
+    "cli/connect": f"{LINES} endpoints cli/command cli/talking cli/pipe cli/terminal cli/editor",
+    "cli/send": f"{LINES} endpoints cli/command cli/talking",
+    "cli/completion": "cli/command",
+    "cli/main": f"{BOTTOM} cli/command",
+    "cli/__main__": "cli/main",
     "bench/__init__": "",
     "bench/plan": "errors settings",
     "bench/histogram": "",
@@ -91,17 +94,16 @@ MAY_IMPORT = {
     "bench/report": f"display {LOADED}",
     "bench/latency_chart": "bench/histogram bench/report",
     "bench/command": (
-        f"{BOTTOM} settings command endpoints {LOADED} bench/answers bench/load bench/report "
+        f"{BOTTOM} settings cli/command endpoints {LOADED} bench/answers bench/load bench/report "
         "bench/latency_chart"
     ),
-    "cli": f"{BOTTOM} command",
 }
 
 #: What is imported besides the standard library and Twisted, and by which files alone.
 EXTRAS = {
     "pytest": "pytest_plugin",
     "pytest_twisted": "pytest_plugin",
-    "prompt_toolkit": "editor",
+    "prompt_toolkit": "cli/editor",
 }
 
 

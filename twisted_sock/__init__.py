@@ -6,14 +6,40 @@ serves it on any Twisted endpoint, `twistd sockservice` from the command line, a
 back after every loss.
 """
 
-from twisted_sock.client.reconnecting import LineClient, ReconnectingLineClientFactory
-from twisted_sock.client.requests import PUSH, ById, Matcher, Several, parting
-from twisted_sock.errors import Problem, Reason, RequestError
-from twisted_sock.fast import fast
-from twisted_sock.listening import LineService
-from twisted_sock.protocol import LineProtocol
-from twisted_sock.server import LineFactory
-from twisted_sock.settings import Limits, LinePolicy, Requests, Retry
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twisted_sock.client.reconnecting import LineClient, ReconnectingLineClientFactory
+    from twisted_sock.client.requests import PUSH, ById, Matcher, Several, parting
+    from twisted_sock.errors import Problem, Reason, RequestError
+    from twisted_sock.fast_reactor import fast
+    from twisted_sock.listening import LineService
+    from twisted_sock.protocol import LineProtocol
+    from twisted_sock.server import LineFactory
+    from twisted_sock.settings import Limits, LinePolicy, Requests, Retry
+
+#: Where each name is. It is imported when it is first asked for, so that commands start fast.
+_PLACES = {
+    "LineClient": "client.reconnecting",
+    "ReconnectingLineClientFactory": "client.reconnecting",
+    "PUSH": "client.requests",
+    "ById": "client.requests",
+    "Matcher": "client.requests",
+    "Several": "client.requests",
+    "parting": "client.requests",
+    "Problem": "errors",
+    "Reason": "errors",
+    "RequestError": "errors",
+    "fast": "fast_reactor",
+    "LineService": "listening",
+    "LineProtocol": "protocol",
+    "LineFactory": "server",
+    "Limits": "settings",
+    "LinePolicy": "settings",
+    "Requests": "settings",
+    "Retry": "settings",
+}
 
 __all__ = [
     "PUSH",
@@ -35,3 +61,16 @@ __all__ = [
     "fast",
     "parting",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

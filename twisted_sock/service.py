@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
 from twisted_sock.errors import ListenError, PlugError
-from twisted_sock.fast import fast
+from twisted_sock.fast_reactor import fast
 from twisted_sock.listening import LineService
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load

@@ -1,0 +1,85 @@
+"""Where to connect to: what a person may write, and what is said about the rest."""
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_sock.endpoints import FORMS, client_endpoint, split
+from twisted_sock.errors import SettingError
+
+GOOD = {
+    "1234": ("tcp", "127.0.0.1", 1234, ""),
+    "localhost:1234": ("tcp", "localhost", 1234, ""),
+    "10.0.0.1:80": ("tcp", "10.0.0.1", 80, ""),
+    "bücher.example:80": ("tcp", "bücher.example", 80, ""),
+    "[::1]:1234": ("tcp", "::1", 1234, ""),
+    "[fe80::1%eth0]:1234": ("tcp", "fe80::1%eth0", 1234, ""),
+    "tcp:host:65535": ("tcp", "host", 65535, ""),
+    "tcp:[::1]:1": ("tcp", "::1", 1, ""),
+    "tls:host:443": ("tls", "host", 443, ""),
+    "tls:[::1]:443": ("tls", "::1", 443, ""),
+    "tls:host:443:trustRoots=/etc/ssl": ("tls", "host", 443, ":trustRoots=/etc/ssl"),
+    "unix:/run/line.sock": ("unix", "/run/line.sock", 0, ""),
+    "unix:line.sock": ("unix", "line.sock", 0, ""),
+}
+
+BAD = {
+    "": "no port",
+    "localhost": "no port",
+    "localhost:": "a number up to 65535, not ''",
+    "localhost:http": "not 'http'",
+    "localhost:0": "not '0'",
+    "65536": "not '65536'",
+    "localhost:65536": "not '65536'",
+    "localhost:٣": "not '٣'",
+    ":1234": "no host",
+    "tcp::1234": "no host",
+    "tcp:host": "no port",
+    "tcp:host:1:timeout=5": "behind the port",
+    "host:1:2": "'2'",
+    "::1:1234": "brackets",
+    "fe80::1": "brackets",
+    "tls:::1:443": "brackets",
+    "a b:1": "no host",
+    "a\nb:1": "no host",
+    "unix:": "no path",
+    "tls:host": "no port",
+    "ws://host/": "WebSocket is not there yet",
+    "wss:host": "WebSocket is not there yet",
+}
+
+
+class SplitTest(SynchronousTestCase):
+    def test_what_a_person_may_write(self):
+        for text, parts in GOOD.items():
+            self.assertEqual(split(text), parts, text)
+
+    def test_what_is_wrong_is_said_and_how_to_write_it(self):
+        for text, words in BAD.items():
+            error = self.assertRaises(SettingError, split, text)
+            self.assertIn(words, str(error), text)
+            self.assertTrue(str(error).endswith(f"; write {FORMS}"))
+
+
+class ClientEndpointTest(SynchronousTestCase):
+    def test_kinds(self):
+        for text, kind in (
+            ("1234", HostnameEndpoint),
+            ("localhost:1234", HostnameEndpoint),
+            ("[::1]:1234", HostnameEndpoint),
+            ("unix:/run/line.sock", UNIXClientEndpoint),
+        ):
+            self.assertIsInstance(client_endpoint(text, reactor), kind)
+
+    def test_path_with_colons(self):
+        self.assertEqual(client_endpoint("unix:/run/a:b=c", reactor)._path, "/run/a:b=c")
+
+    def test_timeout(self):
+        self.assertEqual(client_endpoint("1234", reactor)._timeout, 30)
+        self.assertEqual(client_endpoint("1234", reactor, 0.5)._timeout, 0.5)
+        self.assertEqual(client_endpoint("unix:/x", reactor, 5)._timeout, 5)
+
+    def test_bad(self):
+        for text in (*BAD, "tls:host:1:wat=1", "tls:host:1:trustRoots=/nonexistent"):
+            error = self.assertRaises(SettingError, client_endpoint, text, reactor)
+            self.assertTrue(str(error).startswith(f"{text}: not an endpoint, "), str(error))

@@ -1,0 +1,55 @@
+"""What a load generator is to do: its knobs, as `settings` has those of the service."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from twisted_sock.errors import SettingError
+from twisted_sock.settings import _Checked, _knob
+
+#: Lines in flight on each connection, if nothing is said: in a closed and in an open loop.
+DEPTHS = (1, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(_Checked):
+    """A load: how many lines are said at once, how fast, and for how long.
+
+    Raises:
+        SettingError: a value is negative or not a number, or the load would have no end.
+    """
+
+    connections: int = _knob(50, "connections")
+    depth: int = _knob(
+        0,
+        "lines in flight on each connection; 0 = 1, or in an open loop up to 1000",
+    )
+    rate: float = _knob(
+        0.0, "open loop: so many lines a second over all connections; 0 = closed loop"
+    )
+    duration: float = _knob(10.0, "how long lines are said; 0 = until --count", "seconds")
+    count: int = _knob(0, "lines to say; 0 = until --duration is over")
+    warmup: float = _knob(0.0, "the same load before, for so long, not measured", "seconds")
+    timeout: float = _knob(
+        10.0, "give up a connection that is not made, or answers nothing, for so long", "seconds"
+    )
+    delimiter: str = _knob("lf", "what lines end in: lf or crlf", choices=("lf", "crlf"))
+    max_line: int = _knob(65536, "longest line and answer, without its delimiter", "bytes")
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        for name in ("connections", "timeout", "max_line"):
+            if not getattr(self, name):
+                raise SettingError(f"{name}: more than 0, not 0")
+        if not (self.duration or self.count):
+            raise SettingError("duration: more than 0 seconds, where there is no --count")
+
+    @property
+    def most(self) -> int:
+        """Lines in flight on one connection, at most."""
+        return self.depth or DEPTHS[self.rate > 0]
+
+    def lines_in(self, seconds: float) -> int:
+        """How many lines are due in so long, in an open loop."""
+        return math.ceil(round(self.rate * seconds, 6))

@@ -1,0 +1,118 @@
+"""The line editor of `twisted-sock connect`: prompt_toolkit, on a reactor that runs on asyncio.
+
+What comes is shown above the line that is being typed, which stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from twisted_sock.cli.terminal import Typist
+
+PROMPT = "> "
+
+#: Lines that may wait to be shown; then the peer has to wait.
+WAITING = 1000
+
+#: Seconds in which lines are gathered, to be shown together.
+GATHERING = 0.02
+
+
+class Editor:
+    """A terminal with a line editor.
+
+    Args:
+        history: whether lines are kept for the next time.
+    """
+
+    def __init__(self, history: bool = True) -> None:
+        self._waiting: list[str] = []
+        self._held = False
+        self._showing: asyncio.Task[None] | None = None
+        self._typing: asyncio.Task[None] | None = None
+        self._typist: Typist | None = None
+        self._history = history
+
+    def start(self, typist: Typist) -> None:
+        """Let the person type."""
+        self._typist = typist
+        kept: History = InMemoryHistory()
+        if self._history:
+            try:
+                kept = FileHistory(str(history_file()))
+            except OSError as error:
+                self.show([f"(no history: {error.filename}: {error.strerror})"])
+        session: PromptSession[str] = PromptSession(history=kept, enable_suspend=True)
+        self._typing = asyncio.ensure_future(self._type(session, typist))
+
+    def show(self, lines: list[str]) -> None:
+        """Show some lines above the one that is being typed."""
+        self._waiting += lines
+        if len(self._waiting) > WAITING and self._typist is not None and not self._held:
+            self._held = True
+            self._typist.pauseProducing()
+        if self._showing is None:
+            self._showing = asyncio.ensure_future(self._show())
+
+    def close(self) -> Deferred[None]:
+        """Leave the terminal as it was found."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._close()))
+
+    async def _type(self, session: PromptSession[str], typist: Typist) -> None:
+        try:
+            while True:
+                typist.typed(await session.prompt_async(PROMPT, set_exception_handler=False))
+        except EOFError:
+            typist.ended()
+        except KeyboardInterrupt:
+            typist.interrupted()
+        except Exception:
+            typist.failed(Failure())
+
+    async def _show(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(GATHERING)
+            await run_in_terminal(self._print)
+            if self._held and self._typist is not None:
+                self._held = False
+                self._typist.resumeProducing()
+        self._showing = None
+
+    def _print(self) -> None:
+        lines, self._waiting = self._waiting, []
+        print("\n".join(lines), flush=True)
+
+    async def _close(self) -> None:
+        typing = self._typing
+        if typing is not None and typing is not asyncio.current_task():
+            typing.cancel()
+            await asyncio.wait([typing])
+        if self._showing is not None:
+            await self._showing
+
+
+def history_file() -> Path:
+    """The file of the history, in the user's state folder; made if it is missing, and private.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    # https://specifications.freedesktop.org/basedir-spec: a relative path is to be ignored.
+    given = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"
+    path = state / "twisted_sock" / "history"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+    return path
