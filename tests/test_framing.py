@@ -67,7 +67,7 @@ def feed(framer, data):
 
 def take(framer, data):
     """Feed a framer as streams do: the short way where there is one."""
-    lines = framer.cut(data)
+    lines = framer.whole_lines(data)
     return framer.feed(data) if lines is None else [lines]
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_sock import Limits, LineProtocol, Problem, Reason
+from twisted_sock import Limits, LineFactory, LineProtocol, Problem, Reason
 from twisted_sock.interfaces import Peer
+from twisted_sock.memory import join
 from twisted_sock.testing import MemoryPeer, connect
 
 MANY = 100_000
@@ -522,3 +525,73 @@ class ReplyTimeout(SynchronousTestCase):
         peer.advance(60)
         peer.start_reading()
         self.assertEqual(len(peer.lines()), 40)
+
+
+class Pressure(SynchronousTestCase):
+    """A peer that says much and takes nothing."""
+
+    def handled(self, handler, chunks, **limits):
+        """How many lines are handled of so many chunks of ten."""
+        seen = []
+
+        def counting(line):
+            seen.append(line)
+
+        peer = connect(handler(counting), limits=Limits(high_water=65536, **limits))
+        peer.stop_reading()
+        for _ in range(chunks):
+            peer.say(*["x"] * 10)
+        return len(seen)
+
+    def test_large_replies(self):
+        def handler(count):
+            return lambda line: count(line) or "y" * 100_000
+
+        self.assertEqual(self.handled(handler, 10), 10)
+
+    def test_lines_sent_beside_the_replies(self):
+        def handler(count):
+            class Sending(LineProtocol):
+                def lineReceived(self, line):
+                    count(line)
+                    self.sendLine("y" * 100_000)
+                    return "done"
+
+            return Sending
+
+        self.assertEqual(self.handled(handler, 10), 10)
+
+    def test_all_is_answered_when_the_peer_reads_again(self):
+        peer = connect(lambda line: "y" * 100_000, limits=Limits(high_water=65536))
+        peer.stop_reading()
+        for _ in range(10):
+            peer.say(*["x"] * 10)
+        peer.start_reading()
+        self.assertEqual(len(peer.lines()), 100)
+
+
+class Inside(SynchronousTestCase):
+    def test_lines_that_come_while_one_is_handled_wait_for_their_turn(self):
+        """As when a handler lets the reactor turn."""
+
+        def handler(line):
+            if line == "outer":
+                stream.dataReceived(b"inner\n")
+            return line
+
+        factory = LineFactory(handler, reactor=Clock())
+        stream, client = factory.buildProtocol(None), Collector()
+        wire = join(stream, client)
+        wire.flow()
+        client.transport.write(b"before\nouter\nafter\n")
+        wire.flow()
+        self.assertEqual(client.received, b"before\nouter\nafter\ninner\n")
+        client.transport.loseConnection()
+        wire.flow()
+
+
+class Collector(Protocol):
+    received = b""
+
+    def dataReceived(self, data):
+        self.received += data

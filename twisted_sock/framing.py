@@ -39,7 +39,7 @@ class Framer(Protocol):
     def partial(self) -> bool:
         """Whether something was begun that more bytes must finish."""
 
-    def cut(self, data: bytes) -> list[str] | None:
+    def whole_lines(self, data: bytes) -> list[str] | None:
         """The lines of a chunk, when it holds whole good lines as the last one did, and no more.
 
         The short way for the common case.
@@ -99,7 +99,7 @@ class LineFramer:
         self._over = False  # a problem has ended the conversation: nothing more is read
         self.partial = False
 
-    def cut(self, data: bytes | bytearray) -> list[str] | None:
+    def whole_lines(self, data: bytes | bytearray) -> list[str] | None:
         """The lines of a chunk that is like the last one, or None (see `Framer`)."""
         if self.partial or self._over or not data.endswith(self._ending):
             return None
@@ -213,7 +213,7 @@ class LineFramer:
             return []
         self.partial = False
         self._mirror(body)
-        lines = self.cut(body)
+        lines = self.whole_lines(body)
         return self._sort(body) if lines is None else [lines]
 
     def _sort(self, body: bytes | bytearray) -> list[Run]:
@@ -284,7 +284,7 @@ class ChunkFramer:
         """Whether a character was begun and not ended."""
         return self._size > 0
 
-    def cut(self, data: bytes) -> None:
+    def whole_lines(self, data: bytes) -> None:
         """No short way: a chunk may end inside a character (see `Framer`)."""
 
     def feed(self, data: bytes) -> list[Run]:

@@ -13,8 +13,9 @@ calls a reply. Sending together, at the end, lets a peer on another core that is
 first reply be still awake for the next ones; waking it again for each would cost more than the
 sending itself.
 
-Turns follow one another while anything is ready, but only for a millisecond; then the reactor has
-its own turn, so a flood delays timers and other descriptors no more than it would without us.
+Turns follow one another while anything is ready, but none begins after a millisecond: then the
+reactor has its own turn. One turn reads once, at most, from each of `MOST` connections; so a flood
+delays timers and other descriptors no more than it would without us.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Turns:
         self._epoll = epoll()
         self._events: dict[int, int] = {}
         self._descriptors: dict[int, Any] = {}
-        self._fresh: set[int] = set()  # numbers that came into use during this turn
+        self._fresh: set[int] = set()  # numbers of descriptors that are new in this turn
         self._senders: list[Polled] = []
         self._turning = False
 
@@ -152,15 +153,16 @@ class Turns:
         events = self._events.get(fd, 0)
         if events & event:
             return
-        if not self._events:
-            self._reactor.addReader(self)
         if events:
             self._epoll.modify(fd, events | event)
         else:
             self._epoll.register(fd, event)
+            if not self._events:
+                self._reactor.addReader(self)
             self._descriptors[fd] = descriptor
-            self._fresh.add(fd)
-            descriptor.turns = self
+            if getattr(descriptor, "turns", None) is not self:
+                descriptor.turns = self
+                self._fresh.add(fd)
         self._events[fd] = events | event
 
     def remove(self, descriptor: Any, event: int) -> None:
@@ -170,12 +172,12 @@ class Turns:
         if not events & event:
             return
         events &= ~event
-        if events:
-            self._epoll.modify(fd, events)
-            self._events[fd] = events
-            return
-        del self._descriptors[fd], self._events[fd]
         with contextlib.suppress(OSError):  # closed behind our back, and so gone already
+            if events:
+                self._events[fd] = events
+                self._epoll.modify(fd, events)
+                return
+            del self._descriptors[fd], self._events[fd]
             self._epoll.unregister(fd)
         if not self._events:
             self._reactor.removeReader(self)
@@ -183,8 +185,9 @@ class Turns:
     def _number_of(self, descriptor: Any) -> int:
         """The number under which a descriptor is polled; -1 if it is not."""
         fd: int = descriptor.fileno()
-        if self._descriptors.get(fd) is descriptor:
-            return fd
+        if fd >= 0:
+            return fd if self._descriptors.get(fd) is descriptor else -1
+        # Its socket is closed already, so it must be looked for.
         return next((fd for fd, each in self._descriptors.items() if each is descriptor), -1)
 
     # IReadDescriptor.
@@ -233,20 +236,22 @@ class Turns:
         descriptors = self._descriptors
         self._fresh.clear()
         self._turning = True
-        for fd, event in ready:
-            descriptor = descriptors.get(fd)
-            if descriptor is None:  # it ended in this very turn
-                continue
-            if event != EPOLLIN:
-                self._handle(descriptor, fd, event)
-                continue
-            try:
-                why = descriptor.doRead()
-            except BaseException as error:
-                why = self._broken(error)
-            if why is not None:
-                self._disconnect(descriptor, why, reading=True)
-        self._turning = False
+        try:
+            for fd, event in ready:
+                descriptor = descriptors.get(fd)
+                if descriptor is None:  # it ended in this very turn
+                    continue
+                if event != EPOLLIN:
+                    self._handle(descriptor, fd, event)
+                    continue
+                try:
+                    why = descriptor.doRead()
+                except BaseException as error:
+                    why = self._broken(error)
+                if why is not None:
+                    self._disconnect(descriptor, why, reading=True)
+        finally:
+            self._turning = False
         self._send()
 
     def _send(self) -> None:

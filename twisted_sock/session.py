@@ -175,7 +175,7 @@ class Session:
             Replies that the caller has to send now. Whatever else there is to send, before them
             or later, goes its own way through the transport.
         """
-        if len(lines) > self._short:
+        if len(lines) > self._short or self._pumping:
             self.receive([lines])
             return NO_REPLIES
         self._common.counters.lines_in += len(lines)
@@ -194,7 +194,7 @@ class Session:
                     self._accept(reply)
                     break
             else:
-                if self._short:  # nothing has happened but plain replies
+                if self._short and not self._blocked:  # nothing has happened but plain replies
                     self._run = self._lines = self._runs = None
                     self._out = []
                     return out
@@ -215,6 +215,11 @@ class Session:
             self._backlog = runs
         else:
             self._backlog += runs
+        self._pump()
+
+    def hold(self) -> None:
+        """The replies that `answer` gave filled the transport: go on when it is writable."""
+        self._blocked = True
         self._pump()
 
     def shorten(self) -> None:

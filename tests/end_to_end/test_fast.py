@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from io import BytesIO
 
 import pytest
@@ -13,11 +14,13 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import DN, CertificateOptions, KeyPair
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import FileSender
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.end_to_end.programs import script
@@ -56,6 +59,7 @@ class Readable:
     polled = True
 
     def __init__(self, socket):
+        self.socket = socket
         self.fileno = socket.fileno
         self.reads = 0
 
@@ -64,6 +68,19 @@ class Readable:
 
     def logPrefix(self):
         return "readable"
+
+
+class Event:
+    """A file of its own, as small as can be."""
+
+    def __init__(self):
+        self._number = os.eventfd(1)
+
+    def fileno(self):
+        return self._number
+
+    def close(self):
+        os.close(self._number)
 
 
 @pytest.fixture
@@ -449,3 +466,70 @@ print(fast(reactor) is reactor)
         check=True,
     )
     assert done.stdout == "no epoll here: connections are polled by the reactor\nTrue\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_closed_behind_our_back_costs_nobody_else(listen, no_leaks):
+    class Careless(Protocol):
+        def dataReceived(self, data):
+            if data == b"hello\n":
+                self.transport.write(data)
+                return
+            self.transport.write(b"x" * 20_000_000)
+            reactor.callLater(0, self.close)
+
+        def close(self):
+            self.transport.getHandle().close()
+            self.transport.stopReading()
+            self.transport.connectionLost(Failure(ConnectionLost()))
+
+    bare = await listen(Factory.forProtocol(Careless))
+    other = Bare(bare.socket.getpeername()[1])
+    bare.socket.send(b"close\n")
+    await bare.read(100_000)
+    for _ in range(2):
+        other.socket.send(b"hello\n")
+        assert await other.read(6) == b"hello\n"
+    third = Bare(other.socket.getpeername()[1])
+    third.socket.send(b"hello\n")
+    assert await third.read(6) == b"hello\n"
+    for each in (bare, other, third):
+        each.socket.close()
+    for _ in range(10):
+        await deferLater(reactor, 0)
+    no_leaks.flush(OSError)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_held_back_keeps_its_place(listen):
+    class Halting(Protocol):
+        def connectionMade(self):
+            self.transport.write(b"1")
+            self.transport.write(b"2")
+            self.transport.stopWriting()
+            reactor.callLater(0, self.go_on)
+
+        def go_on(self):
+            self.transport.write(b"3")
+            self.transport.writeSequence([b"4"])
+            self.transport.loseConnection()
+
+    bare = await listen(Factory.forProtocol(Halting))
+    assert await bare.read(5) == b"1234"
+
+
+def test_leaving_costs_no_more_where_many_stay():
+    """Whatever looked through all that stay would take minutes here."""
+    quick = fast(reactor)
+    many, stranger = [Readable(Event()) for _ in range(400)], Readable(Event())
+    for each in many:
+        quick.addReader(each)
+    begun = time.process_time()
+    for _ in range(300_000):
+        quick.removeReader(stranger)
+    cost = time.process_time() - begun
+    for each in many:
+        quick.removeReader(each)
+    for each in (*many, stranger):
+        each.socket.close()
+    assert cost < 3

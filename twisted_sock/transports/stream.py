@@ -79,6 +79,9 @@ class StreamSession(Protocol):
     def shorten(self) -> None:
         """The replies were large: answer fewer lines at once."""
 
+    def hold(self) -> None:
+        """The transport has enough: wait until it is writable."""
+
     def send_each(self, lines: list[str]) -> None:
         """Send lines one by one, as together they could not be sent."""
 
@@ -223,7 +226,7 @@ class LineStream:
         owner = self._owner
         self._active = owner.now()
         owner.counters.bytes_in += len(data)
-        lines = self._framer.cut(data)
+        lines = self._framer.whole_lines(data)
         if lines is None or self._choked:
             self._receive(data)
             return
@@ -384,19 +387,20 @@ class LineStream:
             data = self._framer.encode(lines)
         except (TypeError, ValueError):
             self.session.send_each(lines)
-            return
-        size = len(data)
-        if size > PIECE:
-            self.session.shorten()
-        counters = self._owner.counters
-        counters.lines_out += len(lines)
-        counters.bytes_out += size
-        if self._choked:
-            self._queue.append(data)
-            self._queued += size
         else:
-            self._handed = size
-            self.transport.write(data)
+            counters = self._owner.counters
+            counters.lines_out += len(lines)
+            counters.bytes_out += len(data)
+            if len(data) > PIECE:
+                self.session.shorten()
+            if self._choked:
+                self._queue.append(data)
+                self._queued += len(data)
+            else:
+                self._handed = len(data)
+                self.transport.write(data)
+        if self._choked and self._full():
+            self.session.hold()
 
     def _uncork(self) -> None:
         """Input is handled: everything that was said meanwhile goes out in one write."""

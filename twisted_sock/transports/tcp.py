@@ -12,6 +12,7 @@ back.
 
 from __future__ import annotations
 
+from errno import ENOBUFS
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
@@ -93,7 +94,7 @@ class FastConnection(tcp.Connection):
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer write (see `IConsumer`); one that is pulled is asked by `doWrite`."""
         super().registerProducer(producer, streaming)
-        if not streaming:
+        if not streaming and self.connected:
             self.startWriting()
 
     def flush(self) -> BaseException | None:
@@ -124,8 +125,13 @@ class FastConnection(tcp.Connection):
     def _cannot_send(self, error: OSError) -> int:
         """Leave an error for the reactor to find; returns the bytes sent, which are none."""
         # The socket tells of a reset only once; a read would now take it for a clean end.
-        self.broken = not isinstance(error, BlockingIOError | InterruptedError)
+        passing = isinstance(error, BlockingIOError | InterruptedError) or error.errno == ENOBUFS
+        self.broken = not passing
         return 0
+
+    def _isSendBufferFull(self) -> bool:
+        unsent = len(self.dataBuffer) + self._tempDataLen + len(self.first or b"")
+        return unsent > self.bufferSize
 
     # Everything that ends plain sailing goes through one of these.
 
@@ -139,9 +145,9 @@ class FastConnection(tcp.Connection):
         """Everything is sent, or nothing more will be."""
         super().stopWriting()
         pulled = self.producer is not None and not self.streamingProducer
-        self.plain = bool(self.connected) and not (
-            pulled or self.disconnecting or self._writeDisconnecting or self._aborting or self.TLS
-        )
+        unsent = self.dataBuffer or self._tempDataLen
+        ending = self.disconnecting or self._writeDisconnecting or self._aborting
+        self.plain = bool(self.connected) and not (unsent or pulled or ending or self.TLS)
 
     def startTLS(self, *args: Any, **kwargs: Any) -> None:
         """Encrypt from here on (see `ITLSTransport`)."""
@@ -153,20 +159,25 @@ class FastServer(FastConnection, tcp.Server):
     """The serving end of a TCP connection."""
 
 
-class FastPort(tcp.Port):
-    """A TCP port whose connections are fast."""
+class FewAccepts:
+    """What to mix into a port of Twisted's, which would accept more and more at once."""
 
     polled = True
-    transport = FastServer
 
     @property
     def numberAccepts(self) -> int:
-        """How many connections to accept at once; Twisted would raise it without bound."""
+        """How many connections to accept at once."""
         return ACCEPTED
 
     @numberAccepts.setter
     def numberAccepts(self, number: int) -> None:
         pass
+
+
+class FastPort(FewAccepts, tcp.Port):
+    """A TCP port whose connections are fast."""
+
+    transport = FastServer
 
 
 class FastClient(FastConnection, tcp.Client):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet import unix
 from twisted.internet.interfaces import IFileDescriptorReceiver
 
-from twisted_sock.transports.tcp import Ended, FastConnection
+from twisted_sock.transports.tcp import Ended, FastConnection, FewAccepts
 
 
 class FastUNIXConnection(FastConnection):
@@ -26,10 +26,9 @@ class FastUNIXServer(FastUNIXConnection, unix.Server):
     """The serving end of a UNIX connection."""
 
 
-class FastUNIXPort(unix.Port):
+class FastUNIXPort(FewAccepts, unix.Port):
     """A UNIX port whose connections are fast."""
 
-    polled = True
     transport = FastUNIXServer
 
 
