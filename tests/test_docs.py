@@ -14,10 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.clients import Net, client_of, result
 from twisted_sock import (
     LineClient,
+    Matcher,
     ReconnectingLineClientFactory,
     RequestError,
     Requests,
     Retry,
+    parting,
 )
 from twisted_sock.client.events import Event
 from twisted_sock.errors import WORDS
@@ -105,6 +107,8 @@ class Client(SynchronousTestCase):
         names = {
             "reactor": net.clock,
             "clientFromString": lambda reactor, description: net,
+            "Matcher": Matcher,
+            "parting": parting,
             "fast": lambda reactor: reactor,
             "LineClient": partial(LineClient, reactor=net.clock),
         }

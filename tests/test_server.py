@@ -129,6 +129,7 @@ class Limited(SynchronousTestCase):
             end, protocol = Protocol(), first.factory.buildProtocol(None)
             end.dataReceived = peers.append
             wire = join(protocol, end, host=UNIXAddress(None))
+            wire.flow()
             end.transport.write(b"x\n")
             wire.flow()
         self.assertEqual(peers, [b"X\n", b"X\n"])

@@ -38,6 +38,7 @@ class Joined(SynchronousTestCase):
     def setUp(self):
         self.server, self.client = Recorder(), Recorder()
         self.wire = join(self.server, self.client)
+        self.wire.flow()
 
     def test_nothing_moves_by_itself(self):
         self.client.transport.write(b"a")
@@ -106,6 +107,7 @@ class Peers(SynchronousTestCase):
         clock_free = Recorder()
         factory = LineFactory(str.upper)
         wire = join(factory.buildProtocol(None), clock_free)
+        wire.flow()
         clock_free.transport.write(b"hello\n")
         wire.flow()
         self.assertEqual(clock_free.seen, [b"HELLO\n"])

@@ -224,6 +224,4 @@ def join(
         end.other, end.protocol = other, protocol
     for end in ends:
         end.protocol.makeConnection(end)
-    wire = Wire(*ends)
-    wire.flow()
-    return wire
+    return Wire(*ends)

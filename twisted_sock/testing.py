@@ -75,6 +75,7 @@ class MemoryPeer:
         self._recorder = _Recorder()
         protocol = factory.buildProtocol(None)
         self._wire = join(protocol, self._recorder, port)
+        self._wire.flow()
         self._server, self._client = self._wire.ends
 
     def say(self, *lines: str) -> None:

@@ -15,6 +15,7 @@ from twisted_sock import (
     Limits,
     LineClient,
     LineProtocol,
+    Matcher,
     Reason,
     ReconnectingLineClientFactory,
     Requests,
@@ -726,6 +727,44 @@ class Losing:
         return getattr(self._protocol, name)
 
 
+class CodeThatInterferes(Case):
+    """The user's code, called in the middle of things."""
+
+    def test_on_push_that_fails_for_a_line_that_came_early(self):
+        async def log_in(connection):
+            await connection.request("log in")
+
+        def on_push(line):
+            raise ZeroDivisionError
+
+        matcher = Matcher(push=lambda line: line == "news")
+        client = self.client(on_connect=log_in, on_push=on_push, matcher=matcher)
+        answer = client.request("a")
+        self.net.flow()
+        self.net.server.say("news", "OK")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.net.server.say("A")
+        self.assertEqual(result(answer), "A")
+        self.assertIn(Connected, self.kinds())
+
+    def test_a_request_cancelled_when_it_is_sent_may_have_been_executed(self):
+        net = Net(str.upper)
+        net.down = True
+        client = self.client(net, requests=Requests(outbox=1))
+        first = client.request("a")
+        client.send("b").addCallback(lambda _: first.cancel())  # "b" gets the place of "a"
+        net.down = False
+        net.advance(1)
+        self.assertEqual(client.counters.late_answers, 1)
+        self.assertTrue(result(first).maybe_executed)
+
+    def test_asking_a_connection_that_is_gone(self):
+        client = self.client()
+        connection = result(client.whenConnected())
+        connection.abort()
+        self.assertFalse(result(connection.request("a")).maybe_executed)
+
+
 class TheFactory(SynchronousTestCase):
     def connect(self, net=None, **settings):
         self.net = net or Net()
@@ -791,6 +830,16 @@ class TheFactory(SynchronousTestCase):
         self.assertEqual(result(answer), "A")
         self.net.break_all()
         self.assertEqual(factory.state, "gave up")
+
+    def test_told_to_stop_trying_while_it_waits_it_gives_up(self):
+        net = Net()
+        net.down = True
+        factory = self.connect(net)
+        waiting, connected = factory.request("a", timeout=0), factory.whenConnected()
+        factory.stopTrying()
+        self.assertEqual(factory.state, "gave up")
+        self.assertIsInstance(result(waiting), NotSent)
+        self.assertIsInstance(result(connected), NotConnected)
 
     def test_it_can_be_connected_anew_after_it_has_stopped(self):
         factory = self.connect(Net(str.upper))

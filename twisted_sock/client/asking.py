@@ -126,7 +126,9 @@ class Asking:
             TypeError: it is not a `str`.
             ValueError: it holds a newline or a lone surrogate.
         """
-        if type(line) is not str or "\n" in line or not line.isascii():
+        if not isinstance(line, str):
+            raise TypeError(f"a line is a str, not a {type(line).__name__}")
+        if "\n" in line or not line.isascii():
             self._checker.encode([line])
 
     def flow(self) -> None:
@@ -137,6 +139,7 @@ class Asking:
         try:
             while self._outbox and self._has_room(self._outbox.first()):
                 self._hand_over(self._outbox.pop())
+                self._outbox.move_up()
         finally:
             self._flowing = False
 

@@ -399,7 +399,7 @@ class Caller:
         self._prepared_by = NEVER
         self.counters.ready += 1
         self.backoff.of_use()
-        connection.ready()
+        early = connection.ready()
         self._check_by(connection.next_check())
         self._listeners.tell(Connected(connection.peer))
         waiters, self._connect_waiters = self._connect_waiters, []
@@ -408,6 +408,15 @@ class Caller:
         if self.state is ClientState.READY:
             self.asking.ready = True
             self.asking.flow()
+        for line in early:
+            self._pushed_early(line, connection)
+
+    def _pushed_early(self, line: str, connection: Connection) -> None:
+        """A line came while `on_connect` was at work, which did not read it."""
+        try:
+            connection.reply(self.pushed(line, connection))
+        except BaseException:
+            self._common.incidents.failure(Failure(), connection.peer)
 
     def _is_open(self, connection: Connection) -> bool:
         return connection is self.asking.connection and connection.open

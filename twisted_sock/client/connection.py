@@ -17,7 +17,7 @@ from twisted_sock.client.heartbeat import Dead, Heartbeat, Ping
 from twisted_sock.client.outlet import ClientSession
 from twisted_sock.client.pushes import Pushes
 from twisted_sock.client.requests import NEVER, Matcher, Pairing, Request, Whose
-from twisted_sock.errors import WORDS, BadAnswer, ConnectionGone, Problem, Reason, RequestError
+from twisted_sock.errors import WORDS, BadAnswer, NotSent, Problem, Reason, RequestError
 from twisted_sock.interfaces import LineTransport, Reply
 from twisted_sock.protocol import LineProtocol
 from twisted_sock.session import Common, State
@@ -107,7 +107,7 @@ class Connection(LineProtocol):
             self.hand_over(request)
             self._owner.asking.watch(request)
         else:
-            self._owner.asking.fail(request, ConnectionGone(line, "the connection is gone"))
+            self._owner.asking.fail(request, NotSent(line, "the connection is gone"))
         return answer
 
     def next_line(self) -> Deferred[str]:
@@ -184,13 +184,12 @@ class Connection(LineProtocol):
         self._task = Task(hook, self)
         return self._task.done
 
-    def ready(self) -> None:
-        """`on_connect` has finished: the lines that it did not read are pushes like others."""
+    def ready(self) -> list[str]:
+        """`on_connect` has finished; returns the lines that it did not read."""
         early, self._early, self._task = self._early, None, None
         if self._heartbeat is not None:
             self._heartbeat.start(self._owner.now())
-        for line in early.take() if early else ():
-            self.reply(self._owner.pushed(line, self))
+        return list(early.take()) if early else []
 
     def reply(self, line: str | None) -> None:
         """Send what `on_push` returned, if it did."""

@@ -69,16 +69,14 @@ class Outbox(Generic[E]):
         entry.placed()
 
     def pop(self) -> E:
-        """Take the entry to send next."""
-        entry = self._placed.popleft()
-        self._move_up()
-        return entry
+        """Take the entry to send next; `move_up` when it is sent."""
+        return self._placed.popleft()
 
     def remove(self, entry: E) -> None:
         """Take an entry out, wherever it is."""
         if entry in self._placed:
             self._placed.remove(entry)
-            self._move_up()
+            self.move_up()
         elif entry in self._waiting:
             self._waiting.remove(entry)
 
@@ -89,7 +87,7 @@ class Outbox(Generic[E]):
         self._waiting.clear()
         return entries
 
-    def _move_up(self) -> None:
+    def move_up(self) -> None:
         """Give free places to those that wait for one."""
         while self._waiting and len(self._placed) < self._size:
             entry = self._waiting.popleft()

@@ -166,6 +166,11 @@ class ReconnectingLineClientFactory(Caller, ReconnectingClientFactory):
                 self._delay, self._connect, connector
             )
 
+    def stopTrying(self) -> None:
+        """Give up; a connection that there is lives on (see `ReconnectingClientFactory`)."""
+        super().stopTrying()  # type: ignore[no-untyped-call]
+        self._retry("stopTrying was called")
+
     def may_retry(self) -> bool:
         """Whether `stopTrying` was not called."""
         return bool(self.continueTrying)
@@ -176,7 +181,7 @@ class ReconnectingLineClientFactory(Caller, ReconnectingClientFactory):
 
     def disconnect(self) -> None:
         """Try no more."""
-        self.stopTrying()  # type: ignore[no-untyped-call]
+        self.stopTrying()
         self.disconnected()
 
     def _connect(self, connector: Any) -> None:
