@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -21,6 +23,7 @@ from twisted_sock import (
     Retry,
     parting,
 )
+from twisted_sock.cli.command import COMMANDS
 from twisted_sock.client.events import Event
 from twisted_sock.errors import WORDS
 from twisted_sock.settings import settings_of
@@ -37,9 +40,11 @@ def blocks(name, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", text(name), re.DOTALL)
 
 
-def run(block):
-    """The names that a block of Python defines."""
+def run(block, net=None):
+    """The names that a block of Python defines; `net` is what its clients connect to."""
     names = {"__name__": "example"}
+    if net is not None:
+        names |= {"reactor": net.clock, "clientFromString": lambda reactor, description: net}
     exec(compile(block, "example", "exec"), names)
     return names
 
@@ -82,6 +87,33 @@ class Readme(SynchronousTestCase):
     def test_embedding(self):
         shown = block_with("README.md", "UNIXServerEndpoint").split()
         self.assertEqual(text("docs/examples/embed.py").split()[-len(shown) + 2 :], shown[2:])
+
+    def test_the_client(self):
+        shown = block_with("README.md", "LineClient")
+        net = Net(lambda line: f"{line}: 3")
+        shown = re.sub("^from twisted.internet.*", "", shown, flags=re.MULTILINE)
+        names = run(
+            shown.replace("LineClient(endpoint", "LineClient(endpoint, reactor=reactor"), net
+        )
+        answer = Deferred.fromCoroutine(names["price"]("tea"))
+        net.flow()
+        self.assertEqual(result(answer), "price tea: 3")
+        net.down = True
+        net.break_all()
+        answer = Deferred.fromCoroutine(names["price"]("tea"))
+        net.advance(3)
+        self.assertEqual(result(answer), "it could not be sent in time; executed perhaps: False")
+        names["client"].stopService()
+        net.flow()
+
+    def test_the_commands(self):
+        [shown] = [each for each in blocks("README.md", "sh") if "twisted-sock send" in each]
+        commands = re.findall("^twisted-sock (.*?)(?: +[#<].*)?$", shown, re.MULTILINE)
+        self.assertGreaterEqual(len(commands), 3)
+        for command in commands:
+            name, *arguments = shlex.split(command)
+            options = import_module(COMMANDS[name][0]).Options()
+            options.parseOptions(arguments)
 
 
 class Protocols(SynchronousTestCase):
