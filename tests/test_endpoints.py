@@ -1,10 +1,12 @@
 """Where to connect to: what a person may write, and what is said about the rest."""
 
+import sys
+
 from twisted.internet import reactor
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_sock.endpoints import FORMS, client_endpoint, split
+from twisted_sock.endpoints import FORMS, LONGEST_PATH, client_endpoint, split
 from twisted_sock.errors import SettingError
 
 GOOD = {
@@ -43,6 +45,7 @@ BAD = {
     "a b:1": "no host",
     "a\nb:1": "no host",
     "unix:": "no path",
+    "unix:/" + "é" * 60: "bytes",
     "tls:host": "no port",
     "ws://host/": "WebSocket is not there yet",
     "wss:host": "WebSocket is not there yet",
@@ -73,6 +76,18 @@ class ClientEndpointTest(SynchronousTestCase):
 
     def test_path_with_colons(self):
         self.assertEqual(client_endpoint("unix:/run/a:b=c", reactor)._path, "/run/a:b=c")
+
+    def test_the_longest_path(self):
+        path = "/" + "x" * (LONGEST_PATH - 1)
+        self.assertEqual(client_endpoint(f"unix:{path}", reactor)._path, path)
+        error = self.assertRaises(SettingError, client_endpoint, f"unix:{path}x", reactor)
+        self.assertIn(f"a path may have {LONGEST_PATH} bytes", str(error))
+
+    def test_tls_that_is_not_installed(self):
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.ssl": None})
+        error = self.assertRaises(SettingError, client_endpoint, "tls:localhost:1", reactor)
+        words = "tls:localhost:1: TLS needs `pip install 'twisted_sock[tls]'`"
+        self.assertEqual(str(error), words)
 
     def test_timeout(self):
         self.assertEqual(client_endpoint("1234", reactor)._timeout, 30)

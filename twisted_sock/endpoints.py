@@ -8,7 +8,10 @@ and takes whatever else these do: `tls:localhost:1234:trustRoots=/etc/my-certifi
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from importlib import import_module
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, clientFromString
@@ -25,6 +28,9 @@ HOST = "127.0.0.1"
 
 #: Seconds that connecting may take.
 CONNECTING = 30.0
+
+#: Bytes that the path of a UNIX socket may have.
+LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 PREFIXED = re.compile(r"(tcp|tls|unix|wss?):(.*)", re.DOTALL)
 ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^:]*)(?::(.*))?", re.DOTALL)
@@ -50,6 +56,10 @@ def client_endpoint(text: str, reactor: Any, timeout: float = CONNECTING) -> ISt
         return HostnameEndpoint(fast(reactor), host, port, timeout)
     if kind == "unix":
         return UNIXClientEndpoint(fast(reactor), host, timeout)
+    try:
+        import_module("twisted.internet.ssl")
+    except ImportError:
+        raise SettingError(f"{text}: TLS needs `pip install 'twisted_sock[tls]'`") from None
     if "timeout=" not in rest:
         rest += f":timeout={max(1, round(timeout))}"
     description = f"tls:{_escaped(host)}:{port}{rest}"
@@ -79,6 +89,8 @@ def split(text: str) -> tuple[str, str, int, str]:
     if kind == "unix":
         if not address or address.startswith(":"):
             raise _wrong(text, "there is no path")
+        if len(os.fsencode(address)) > LONGEST_PATH:
+            raise _wrong(text, f"a path may have {LONGEST_PATH} bytes")
         return "unix", address, 0, ""
     return kind, *_address(text, address, options=kind == "tls")
 

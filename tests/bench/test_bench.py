@@ -99,7 +99,9 @@ class Endpoint:
         except ConnectionRefusedError as error:
             return fail(error)
         client = factory.buildProtocol(None)
-        self.world.wires.append(join(server, client))
+        wire = join(server, client)
+        self.world.wires.append(wire)
+        wire.flow()
         return succeed(client)
 
 
@@ -241,7 +243,9 @@ class ClosedLoopTest(SynchronousTestCase):
             attempts.append(clock)
             raise ConnectionRefusedError
 
-        tally = World(none, connections=1000, count=100, duration=0).pass_time()
+        world = World(none, connections=1000, count=100, duration=0)
+        tally = world.pass_time()
+        self.assertFalse(world.load.reached)
         self.assertEqual(tally.right, 0)
         self.assertEqual(len(attempts), PENDING)
 
@@ -486,6 +490,9 @@ class OptionsTest(SynchronousTestCase):
         self.assertEqual(options("x:1", "--rate", "10").plan.most, 1000)
         self.assertEqual(options("x:1", "--rate", "10", "--depth", "3").plan.most, 3)
 
+    def test_no_deeper_than_there_are_lines(self):
+        self.assertEqual(options("x:1", "--depth", "500000", "--count", "10").plan.most, 10)
+
     def test_lines(self):
         with NamedTemporaryFile() as file:
             Path(file.name).write_bytes("eins\r\nzwölf\n".encode())
@@ -502,6 +509,10 @@ class OptionsTest(SynchronousTestCase):
             (["x:1", "--connections", "0"], "--connections"),
             (["x:1", "--rate", "-1"], "--rate"),
             (["x:1", "--rate", "nan"], "--rate"),
+            (["x:1", "--rate", "1e308"], "--rate: 0, or from 1e-06 to 1e+09, not 1e+308"),
+            (["x:1", "--rate", "1e-320"], "--rate: 0, or from 1e-06 to 1e+09"),
+            (["x:1", "--depth", "1000001"], "--depth: 1,000,000 at most"),
+            (["x:1", "--duration", "1e300", "--rate", "1e9"], "--duration: 1,000,000,000 at most"),
             (["x:1", "--duration", "0"], "--duration"),
             (["x:1", "--timeout", "0"], "--timeout"),
             (["x:1", "--delimiter", "cr"], "--delimiter"),

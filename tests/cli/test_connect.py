@@ -48,8 +48,12 @@ class InputTest(SynchronousTestCase):
             self.assertEqual(self.sent(data, b"\r\n", piece), (expected, ""))
 
     def test_chunks_go_as_they_are(self):
-        for data in (b"a", b"a\n", b"a\nb", b"\n", "世".encode()):
-            self.assertEqual(self.sent(data, b""), (data, ""))
+        for data in (b"a", b"a\n", b"a\nb", b"\n", "世".encode(), b"\xff" * 100):
+            for piece in (1, 100):
+                self.assertEqual(self.sent(data, b"", piece), (data, ""))
+
+    def test_chunks_go_as_they_come(self):
+        self.assertEqual(Input(b"", 10).feed(b"hello"), b"hello")
 
     def test_a_bad_line_ends_it(self):
         for bad, words in (
@@ -104,6 +108,7 @@ class MemoryEndpoint:
             return fail(ConnectionRefusedError())
         client = factory.buildProtocol(None)
         self.wire = join(self.factory.buildProtocol(None), client)
+        self.wire.flow()
         return succeed(client)
 
 

@@ -182,6 +182,22 @@ def test_servers_that_lie(measured, talk, lost, reason):
     assert all(re.search(reason, each) for each in figures["reasons"]), figures["reasons"]
 
 
+def test_answers_that_come_again_late(measured):
+    def talk(connection):
+        data = connection.recv(100)
+        connection.sendall(data)
+        time.sleep(0.2)
+        connection.sendall(data)
+        connection.recv(100)
+
+    with lying(talk) as port:
+        status, figures = measured(port, "--connections", 2, "--depth", 5, "--count", 10)
+    assert status == UNEXPECTED
+    assert figures["right_answers"] == 10
+    assert figures["errors"]["broken"] == 2
+    assert figures["reasons"] == {"more answers than lines": 2}
+
+
 def test_a_stall_is_not_hidden(measured):
     """Lines that are due while a server sleeps are late, however few of them it could see."""
     seen = bytearray()
@@ -217,10 +233,11 @@ def test_redis(run, measured, tmp_path):
     assert redis.stop() == 0
 
 
-def test_cannot_connect(bench):
+@pytest.mark.parametrize("connections", [1, 1000])
+def test_cannot_connect(bench, connections):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    status, out, err = bench(f"localhost:{port}", "--count", 10)
+    status, out, err = bench(f"localhost:{port}", "--count", 10, "--connections", connections)
     assert (status, out) == (UNREACHABLE, "")
     assert re.fullmatch(rf"twisted-sock bench: cannot connect to localhost:{port}: .*\n", err)
 
@@ -253,6 +270,27 @@ def test_progress_and_interrupting(serve, run, terminal):
     terminal.screen.expect("interrupted")
     terminal.screen.expect(r"right answers +[1-9]")
     assert program.wait() == INTERRUPTED
+
+
+def test_interrupted_with_files_that_cannot_be_written(serve, run, terminal, tmp_path):
+    server = serve()
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    files = ["--json", "gone/figures.json", "--chart", "gone/latency.svg"]
+    program = run([*PROGRAM, str(server.port), "--rate", "100", *files], terminal=terminal)
+    terminal.screen.expect(r"\rmeasuring ")
+    folder.rmdir()
+    program.tell(signal.SIGINT)
+    terminal.screen.expect(r"bench: gone/figures.json: No such file or directory\r\n$")
+    assert program.wait() == INTERRUPTED
+
+
+def test_no_chart_without_answers(measured, bench, tmp_path):
+    with lying(lambda connection: connection.recv(10)) as port:
+        status, _, err = bench(port, "--connections", 1, "--count", 5, "--chart", "latency.svg")
+    assert status == UNEXPECTED
+    assert err == "twisted-sock bench: latency.svg is not written, as there were no answers\n"
+    assert not (tmp_path / "latency.svg").exists()
 
 
 def test_the_examples_of_the_docs(serve, bench, tmp_path):

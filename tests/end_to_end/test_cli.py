@@ -257,6 +257,44 @@ def test_help_to_a_reader_that_goes_away():
     assert (asked.returncode, asked.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["send", "--help"],
+        ["completion", "bash"],
+        ["send", "PORT", "a", "b"],
+        ["connect", "PORT"],
+        ["bench", "PORT", "--count", "10"],
+    ],
+)
+def test_a_full_disk(serve, run, arguments):
+    port = str(serve().port) if "PORT" in arguments else ""
+    words = [port if each == "PORT" else each for each in arguments]
+    shell = 'printf "hello\\n" | "$@" >/dev/full'
+    one_line(run(["sh", "-c", shell, "sh", *command(*words)]), 74, "the output cannot be written")
+
+
+def test_send_writes_utf_8(serve, run):
+    env = {**os.environ, "PYTHONIOENCODING": "latin1"}
+    asked = run(command("send", serve().port, "世界"), env=env)
+    assert asked.wait() == 0
+    assert asked.out.whole() == "世界\n"
+
+
+def test_chunks_go_as_they_come(bare, run, tmp_path):
+    shell = '(printf "hello\\377"; read wait < go; printf " world") | "$@"'
+    os.mkfifo(tmp_path / "go")
+    asked = run(["sh", "-c", shell, "sh", *command("connect", "--framing", "chunk", bare.port)])
+    connection = bare.accept()
+    assert connection.recv(100) == b"hello\xff"
+    (tmp_path / "go").write_text("\n")
+    assert rest(connection) == b" world"
+    connection.close()
+    assert asked.wait() == 0
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(bare, run, number, status):
     read, write = os.pipe()
@@ -591,6 +629,23 @@ def test_a_history_that_cannot_be_kept(serve, person, tmp_path):
     someone.sees_prompt()
     someone.type("a\r")
     someone.sees("< a\r\n")
+
+
+def test_a_history_on_a_full_disk(serve, run, terminal, tmp_path):
+    require_module("prompt_toolkit")
+    env = {**EDITOR, "XDG_STATE_HOME": str(tmp_path)}
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command("connect", serve().port)]
+    someone = Person(run(limited, terminal=terminal, env=env), terminal, edits=True)
+    someone.sees_prompt()
+    someone.type("first\r")
+    someone.sees("no history: File too large")
+    someone.sees("< first\r\n")
+    someone.type("second\r")
+    someone.sees("< second\r\n")
+    someone.type("\x1b[A\x1b[A\r")
+    someone.sees("< first\r\n")
+    assert someone.ends() == 0
+    assert someone.screen.text.count("no history") == 1
 
 
 def test_an_incoming_line_does_not_disturb_what_is_typed(bare, person):

@@ -21,7 +21,7 @@ from twisted_sock.bench.plan import Plan
 from twisted_sock.bench.report import as_json, headline, progress, table
 from twisted_sock.bench.tally import Tally
 from twisted_sock.bench.workload import ENDINGS, Cycle, generated, lines_of, one_line
-from twisted_sock.cli.command import CommandError, CommandOptions, Status, parameters
+from twisted_sock.cli.command import NAME, CommandError, CommandOptions, Status, parameters, say
 from twisted_sock.endpoints import client_endpoint
 from twisted_sock.errors import SettingError
 from twisted_sock.settings import settings_of
@@ -83,7 +83,10 @@ class Options(CommandOptions):
         Status.UNEXPECTED,
         Status.USAGE,
         Status.UNREACHABLE,
+        Status.UNWRITTEN,
         Status.INTERRUPTED,
+        Status.BROKEN_PIPE,
+        Status.TERMINATED,
     )
     closing = " ".join(CLOSING.split())
     optParameters = [  # noqa: RUF012 (Twisted's word)
@@ -201,7 +204,7 @@ class Bench:
     def _over(self, tally: Tally) -> None:
         """The load is over."""
         if not self._finished.called:
-            if tally.refused == self._options.plan.connections:
+            if not (self._load.reached or tally.interrupted):
                 why = next(iter(tally.reasons))
                 words = f"cannot connect to {self._options.endpoint}: {why}"
                 raise CommandError(Status.UNREACHABLE, words)
@@ -209,8 +212,12 @@ class Bench:
 
     def _interrupted(self, finished: Deferred[int]) -> None:
         self._load.stop()
-        self._report()
-        finished.callback(Status.INTERRUPTED)
+        try:
+            self._report()
+        except (CommandError, BrokenPipeError):
+            finished.errback(Failure())
+        else:
+            finished.callback(Status.INTERRUPTED)
 
     def _failed(self, failure: Failure) -> None:
         self._stop_progress()
@@ -240,11 +247,15 @@ class Bench:
         options, tally = self._options, self._load.tally
         given = options.endpoint, options.plan, tally
         figures = json.dumps(as_json(*given), indent=2, ensure_ascii=True)
-        print(figures if options["json"] == "-" else table(*given), flush=True)
+        say(figures if options["json"] == "-" else table(*given))
         if options["json"] not in (None, "-"):
             write(options["json"], figures + "\n")
-        if options["chart"] is not None and tally.latency.count:
-            write(options["chart"], self._picture())
+        if options["chart"] is not None:
+            if tally.latency.count:
+                write(options["chart"], self._picture())
+            else:
+                words = f"{options['chart']} is not written, as there were no answers"
+                print(f"{NAME} bench: {words}", file=sys.stderr)
         return Status.UNEXPECTED if tally.errors else Status.DONE
 
     def _picture(self) -> str:

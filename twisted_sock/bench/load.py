@@ -75,6 +75,7 @@ class Load:
         tally: the counts.
         phase: what is being done, in a word; empty at the end.
         began: when that began.
+        reached: whether there ever was a connection.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Load:
         self.over = True  # no more lines are said
         self.phase = ""
         self.began = 0.0
+        self.reached = False
         self._last = 0.0  # when an answer came
         self._ended = 0.0  # when the last line was said
         self._to_open = plan.connections
@@ -135,6 +137,7 @@ class Load:
 
     def joined(self, speaker: Speaker) -> None:
         """A connection is made (see `Director`)."""
+        self.reached = True
         self.speakers[speaker] = None
 
     def answered(self, speaker: Speaker, lines: int, now: float) -> None:
@@ -156,6 +159,9 @@ class Load:
             self.tally.lost += speaker.in_flight
             self.tally.explain(why)
             silent = self.over and not self.in_flight
+        elif speaker.astray and not self.tally.interrupted:
+            self.tally.broken += 1
+            self.tally.explain(why)
         if silent or not self.speakers:
             self._finish()
 
@@ -263,7 +269,10 @@ class Load:
         if self.speakers:
             self._done = done = Deferred[None]()
             for speaker in list(self.speakers):
-                speaker.hang_up()
+                if self.tally.interrupted:
+                    speaker.give_up("stopped")
+                else:
+                    speaker.hang_up()
             drop = self.clock.callLater(GOODBYE, self._drop)
             await done
             if drop.active():

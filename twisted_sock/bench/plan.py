@@ -12,12 +12,20 @@ from twisted_sock.settings import _Checked, _knob
 DEPTHS = (1, 1000)
 
 
+#: The highest depth, and the most seconds of anything.
+DEEPEST = 1_000_000
+LONGEST = 1e9
+
+#: The slowest and the fastest open loop, in lines a second.
+SLOWEST, FASTEST = 1e-6, 1e9
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(_Checked):
     """A load: how many lines are said at once, how fast, and for how long.
 
     Raises:
-        SettingError: a value is negative or not a number, or the load would have no end.
+        SettingError: a value is negative, too high or not a number, or the load has no end.
     """
 
     connections: int = _knob(50, "connections")
@@ -42,13 +50,24 @@ class Plan(_Checked):
         for name in ("connections", "timeout", "max_line"):
             if not getattr(self, name):
                 raise SettingError(f"{name}: more than 0, not 0")
+        for name, highest in (
+            ("depth", DEEPEST),
+            ("duration", LONGEST),
+            ("warmup", LONGEST),
+            ("timeout", LONGEST),
+        ):
+            if getattr(self, name) > highest:
+                raise SettingError(f"{name}: {highest:,.0f} at most")
+        if self.rate and not SLOWEST <= self.rate <= FASTEST:
+            raise SettingError(f"rate: 0, or from {SLOWEST:g} to {FASTEST:g}, not {self.rate:g}")
         if not (self.duration or self.count):
             raise SettingError("duration: more than 0 seconds, where there is no --count")
 
     @property
     def most(self) -> int:
         """Lines in flight on one connection, at most."""
-        return self.depth or DEPTHS[self.rate > 0]
+        depth = self.depth or DEPTHS[self.rate > 0]
+        return min(depth, self.count) if self.count else depth
 
     def lines_in(self, seconds: float) -> int:
         """How many lines are due in so long, in an open loop."""

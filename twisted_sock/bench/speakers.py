@@ -8,7 +8,7 @@ from typing import Any
 from typing import Protocol as Contract
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -52,6 +52,7 @@ class Speaker(Protocol):
     Attributes:
         in_flight: lines that wait for their answers.
         moved: when an answer came, or the first of the lines that wait was sent.
+        astray: whether more came than was asked for, or what does not end.
     """
 
     transport: Any
@@ -68,6 +69,7 @@ class Speaker(Protocol):
         self._why = ""
         self.in_flight = 0
         self.moved = 0.0
+        self.astray = False
 
     def connectionMade(self) -> None:
         """The connection is made (see `IProtocol`)."""
@@ -108,6 +110,7 @@ class Speaker(Protocol):
         try:
             lines = self._check.heard(data, self.in_flight)
         except OutOfStep as error:
+            self.astray = True
             self.give_up(str(error))
             return
         if lines:
@@ -123,8 +126,12 @@ class Speaker(Protocol):
         self.transport.abortConnection()
 
     def hang_up(self) -> None:
-        """Close the connection."""
-        self.transport.loseConnection()
+        """Close the connection: no more is said, what still comes is heard; TLS hears no more."""
+        transport = self.transport
+        if ISSLTransport.providedBy(transport) or not hasattr(transport, "loseWriteConnection"):
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone (see `IProtocol`)."""

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import enum
 import getopt
+import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +53,7 @@ class Status(enum.IntEnum):
     LOST = 4
     TIMEOUT = 5
     FAILED = 70
+    UNWRITTEN = 74
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
@@ -65,6 +68,7 @@ MEANINGS: dict[Status, str] = {
     Status.LOST: "the connection ended before the work did",
     Status.TIMEOUT: "not done in time",
     Status.FAILED: "a mistake of the program itself",
+    Status.UNWRITTEN: "the output cannot be written",
     Status.INTERRUPTED: "interrupted (Ctrl-C)",
     Status.BROKEN_PIPE: "nobody reads the output any more",
     Status.TERMINATED: "told to end (SIGTERM)",
@@ -140,6 +144,11 @@ class CommandOptions(UsageOptions):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
+    def opt_help(self) -> None:
+        """Show the help, and exit."""
+        say(str(self))
+        raise SystemExit(0)
+
     def opt_version(self) -> None:
         """Show the version, and exit."""
         show_version()
@@ -213,9 +222,42 @@ def table(rows: Iterator[tuple[str, str]], width: int, indent: int = 25) -> Iter
         yield from (" " * (indent + 3) + line for line in more)
 
 
+def say(text: str, end: str = "\n") -> None:
+    """Write a text to standard output at once, in UTF-8 whatever the locale is.
+
+    Raises:
+        BrokenPipeError: nobody reads it.
+        CommandError: it cannot be written.
+    """
+    out = sys.stdout
+    if out is None:  # it was closed from the beginning
+        return
+    try:
+        out.flush()
+        binary = getattr(out, "buffer", None)
+        if binary is None:
+            out.write(text + end)
+        elif text or end:
+            binary.write((text + end).encode(errors="backslashreplace"))
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        words = f"the output cannot be written: {error.strerror}"
+        raise CommandError(Status.UNWRITTEN, words) from None
+
+
+def drop_output() -> None:
+    """Let nothing be written any more: Python flushes once more at its end, and would complain."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
 def show_version() -> None:
     """Print the versions."""
-    print(f"twisted_sock {version('twisted_sock')}, Twisted {version('twisted')}")
+    say(f"twisted_sock {version('twisted_sock')}, Twisted {version('twisted')}")
 
 
 def _as_given(name: str, text: str, long_options: list[str]) -> list[str]:

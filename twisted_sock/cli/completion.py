@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.usage import UsageError
 
-from twisted_sock.cli.command import COMMANDS, CommandOptions, Flag, Status
+from twisted_sock.cli.command import COMMANDS, CommandOptions, Flag, Status, say
 
 #: What an endpoint may begin with.
 ENDPOINTS = "localhost: tcp: tls: unix:"
@@ -47,7 +47,7 @@ def run(reactor: Any, options: Options) -> Deferred[int]:
     Returns:
         Fires with the exit status.
     """
-    print(script(options.shell), end="")
+    say(script(options.shell), end="")
     return succeed(int(Status.DONE))
 
 

@@ -69,6 +69,7 @@ class Options(TalkOptions):
         Status.UNREACHABLE,
         Status.LOST,
         Status.TIMEOUT,
+        Status.UNWRITTEN,
         Status.INTERRUPTED,
         Status.BROKEN_PIPE,
         Status.TERMINATED,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -47,9 +48,9 @@ class Editor:
         kept: History = InMemoryHistory()
         if self._history:
             try:
-                kept = FileHistory(str(history_file()))
+                kept = Kept(history_file(), self._tell_history)
             except OSError as error:
-                self.show([f"(no history: {error.filename}: {error.strerror})"])
+                self._tell_history(error)
         session: PromptSession[str] = PromptSession(history=kept, enable_suspend=True)
         self._typing = asyncio.ensure_future(self._type(session, typist))
 
@@ -86,6 +87,10 @@ class Editor:
                 self._typist.resumeProducing()
         self._showing = None
 
+    def _tell_history(self, error: OSError) -> None:
+        where = f"{error.filename}: " if error.filename else ""
+        self.show([f"(no history: {where}{error.strerror})"])
+
     def _print(self) -> None:
         lines, self._waiting = self._waiting, []
         print("\n".join(lines), flush=True)
@@ -97,6 +102,29 @@ class Editor:
             await asyncio.wait([typing])
         if self._showing is not None:
             await self._showing
+
+
+class Kept(FileHistory):
+    """A history in a file; in memory from when the file cannot be written.
+
+    Args:
+        path: the file.
+        tell: told, once, why it cannot.
+    """
+
+    def __init__(self, path: Path, tell: Callable[[OSError], None]) -> None:
+        super().__init__(str(path))
+        self._tell: Callable[[OSError], None] | None = tell
+
+    def store_string(self, string: str) -> None:
+        """Keep a line for the next time (see `History`)."""
+        if self._tell is None:
+            return
+        try:
+            super().store_string(string)
+        except OSError as error:
+            tell, self._tell = self._tell, None
+            tell(error)
 
 
 def history_file() -> Path:

@@ -17,7 +17,17 @@ from typing import Any
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
-from twisted_sock.cli.command import COMMANDS, MEANINGS, NAME, Status, show_version, table
+from twisted_sock.cli.command import (
+    COMMANDS,
+    MEANINGS,
+    NAME,
+    CommandError,
+    Status,
+    drop_output,
+    say,
+    show_version,
+    table,
+)
 from twisted_sock.display import one_line
 from twisted_sock.errors import SockError
 
@@ -39,12 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     _open_missing()
     try:
         status = _main(sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        say("", end="")
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_output()
         return Status.BROKEN_PIPE
+    except CommandError as error:
+        return complain(NAME, str(error), error.status)
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     return status
@@ -62,7 +72,7 @@ def _open_missing() -> None:
 def _main(arguments: list[str]) -> int:
     name, *rest = arguments or ["--help"]
     if name in ("--help", "-h", "help"):
-        print("\n".join(_help()))
+        say("\n".join(_help()))
     elif name == "--version":
         show_version()
     elif name in COMMANDS:
@@ -170,6 +180,8 @@ class Running:
 
     def _status(self) -> int:
         if self._signal is not None:
+            if isinstance(self._result, Failure) and self._result.check(CommandError):
+                complain(self._name, str(self._result.value), 0)
             return SIGNALS[signal.Signals(self._signal)]
         if not isinstance(self._result, Failure):
             return int(self._result)

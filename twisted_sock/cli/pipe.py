@@ -4,13 +4,14 @@ Nothing piles up here: standard input is read only as fast as the peer takes it,
 only as fast as standard output is taken.
 
 What comes is printed exactly as it came, unless standard output is a terminal: then it is made
-safe to show. What is sent is looked at first: a line that is too long or not UTF-8 ends the
-input; what was sent before it is still answered.
+safe to show. What is sent is looked at first, if it is lines: one that is too long or not UTF-8
+ends the input; what was sent before it is still answered.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class Input:
     """Standard input on its way to the peer, line by line.
 
     Args:
-        ending: what goes behind a line that is sent; empty: what comes is sent as it is.
+        ending: what goes behind a line that is sent; empty: bytes are sent as they come.
         max_line: bytes of the longest line.
 
     Attributes:
@@ -49,20 +50,21 @@ class Input:
 
     def __init__(self, ending: bytes, max_line: int) -> None:
         self._framer = make_framer(LinePolicy(delimiter="lf", max_line=max_line))
-        self._between = ending or b"\n"
-        self._last = ending
+        self._ending = ending
         self._lines = 0
         self.problem = ""
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read; returns what to send."""
-        return self._take(self._framer.feed(data), self._between)
+        if not self._ending:
+            return data
+        return self._take(self._framer.feed(data))
 
     def end(self) -> bytes:
         """Nothing more comes; returns what to send for a line that was not ended."""
-        return self._take(self._framer.end(), self._last)
+        return self._take(self._framer.end())
 
-    def _take(self, runs: list[Run], ending: bytes) -> bytes:
+    def _take(self, runs: list[Run]) -> bytes:
         pieces = []
         for run in runs:
             if self.problem:
@@ -71,13 +73,26 @@ class Input:
                 self.problem = f"line {self._lines + 1} of the input: {run.words}"
             else:
                 self._lines += len(run)
-                pieces += [_ended(line.encode(), ending) for line in run]
+                pieces += [_ended(line.encode(), self._ending) for line in run]
         return b"".join(pieces)
 
 
 def _ended(line: bytes, ending: bytes) -> bytes:
     """A line and what ends it, once."""
     return line.removesuffix(b"\r") + ending if ending == b"\r\n" else line + ending
+
+
+def _why_unwritten() -> Status:
+    """Why standard output could not be written: the status, if nobody reads it.
+
+    Raises:
+        CommandError: there is another reason, of which Twisted tells nothing.
+    """
+    asked = select.poll()
+    asked.register(1, 0)
+    if asked.poll(0):  # an error, or the other end is closed
+        return Status.BROKEN_PIPE
+    raise CommandError(Status.UNWRITTEN, "the output cannot be written; is the disk full?")
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -98,6 +113,7 @@ class Pipe(TwistedProtocol):
         self._input_over = False
         self._peer_over = False
         self._may_linger = False
+        self._unwritten = False
         self._link = options.link(reactor, self, again=options["reconnect"] == "yes")
         self._show: Shower | None = None
         if options["hex"] or os.isatty(1):
@@ -119,9 +135,11 @@ class Pipe(TwistedProtocol):
         self._link.open()
         try:
             status = await self._ended
-            return Status.USAGE if status == Status.DONE and self._input.problem else status
         finally:
             await self._close()
+        if status == Status.DONE and self._unwritten:
+            status = _why_unwritten()
+        return Status.USAGE if status == Status.DONE and self._input.problem else status
 
     # What the link tells.
 
@@ -197,12 +215,15 @@ class Pipe(TwistedProtocol):
             self._over()
 
     def writeConnectionLost(self) -> None:
-        """Nobody reads the output any more."""
-        self._end(Status.BROKEN_PIPE)
+        """The output cannot be written, or nobody reads it any more."""
+        self._unwritten = True
+        self._end(Status.DONE)
         self._stdio.connectionLost(Failure(ConnectionDone()))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The output is written, and both are closed."""
+        """Both are closed, and the output is written if it could be."""
+        if reason is not None and not reason.check(ConnectionDone):
+            self._unwritten = True
         os.set_blocking(0, True)
         self._written.callback(None)
 

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
-from twisted_sock.cli.command import NAME, CommandError, Status, parameters
+from twisted_sock.cli.command import NAME, CommandError, Status, parameters, say
 from twisted_sock.cli.talking import DELIMITER, FRAMING, TalkOptions, endpoint, line_to_send
 from twisted_sock.display import one_line, show
 from twisted_sock.endpoints import FORMS
@@ -62,6 +62,7 @@ class Options(TalkOptions):
         Status.UNREACHABLE,
         Status.LOST,
         Status.TIMEOUT,
+        Status.UNWRITTEN,
         Status.INTERRUPTED,
         Status.BROKEN_PIPE,
         Status.TERMINATED,
@@ -199,8 +200,8 @@ class Sending:
 
     def _print(self, answer: str) -> None:
         try:
-            print(self._shown(answer), flush=True)
-        except BrokenPipeError:
+            say(self._shown(answer))
+        except (BrokenPipeError, CommandError):
             self._end(Failure())
             return
         expected = self._options.expected
