@@ -40,7 +40,7 @@ class Plan:
     length_depth: int = 16
     idle: int = 19_000
     settle: float = 4.0
-    floods: tuple[tuple[int, int], ...] = ((0, 0), (1, 1_000_000), (1_000, 128))
+    floods: tuple[tuple[int, int], ...] = ((0, 0), (1, 1_000_000), (1_000, 128), (10_000, 128))
     watch: float = 3.0
 
     @property
