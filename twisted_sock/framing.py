@@ -164,7 +164,7 @@ class LineFramer:
             ValueError: a line holds a newline, or a lone surrogate; nothing was encoded.
         """
         text = self._eol.join(lines) + self._eol
-        if len(text) > LONG * len(lines):
+        if len(text) > MUCH and len(text) > LONG * len(lines):
             split = any("\n" in line for line in lines)
         else:
             split = text.count("\n") != len(lines)
