@@ -758,6 +758,16 @@ class CodeThatInterferes(Case):
         self.assertEqual(client.counters.late_answers, 1)
         self.assertTrue(result(first).maybe_executed)
 
+    def test_a_timeout_that_is_none(self):
+        client = self.client()
+        for timeout in (-1, float("nan")):
+            self.assertRaises(ValueError, client.request, "a", timeout)
+        self.assertEqual(client.counters.asked, 0)
+
+    def test_what_is_no_line(self):
+        client = self.client()
+        self.assertRaisesRegex(TypeError, "a line is a str, not a bytes", client.request, b"a")
+
     def test_asking_a_connection_that_is_gone(self):
         client = self.client()
         connection = result(client.whenConnected())

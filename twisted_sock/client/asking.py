@@ -110,6 +110,8 @@ class Asking:
         self.see_that_it_can_be_sent(line)
         key = self._matcher.question(line)
         seconds = self._settings.timeout if timeout is None else timeout
+        if not seconds >= 0:  # nan, too
+            raise ValueError(f"a timeout is 0 or more seconds, not {seconds}")
         deadline = self._now() + seconds if seconds else NEVER
         self._counters.asked += 1
         return Request(line, key, deadline, self._cancelled)

@@ -160,7 +160,7 @@ class Caller:
 
         Raises:
             TypeError: the line is not a `str`.
-            ValueError: it holds a newline or a lone surrogate.
+            ValueError: it holds a newline or a lone surrogate, or the timeout is below 0.
         """
         return self.asking.request(line, timeout)
 
