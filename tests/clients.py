@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IStreamClientEnd
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from twisted_sock import LineClient, LineFactory
@@ -194,3 +195,22 @@ def result(deferred):
             deferred.seen.append, lambda failure: deferred.seen.append(failure.value)
         )
     return deferred.seen[0] if deferred.seen else None
+
+
+class Case(SynchronousTestCase):
+    """Whatever happens in a test, its client stops, leaves nothing behind, and has counted all."""
+
+    def client(self, net=None, **settings):
+        self.net = net or Net()
+        self.made = client_of(self.net, **settings)
+        self.addCleanup(self.stop)
+        return self.made
+
+    def stop(self):
+        stopped = self.made.stopService()
+        self.net.advance(30)
+        self.assertTrue(stopped.called)
+        self.assertEqual(self.net.clock.getDelayedCalls(), [])
+        counters = self.made.counters
+        self.assertEqual(counters.current, 0)
+        self.assertEqual(counters.asked, counters.answered + counters.failed.total())

@@ -27,10 +27,10 @@ from __future__ import annotations
 import enum
 import math
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -55,8 +55,6 @@ ENOUGH = 32768
 
 NOTHING: Iterator[Run] = iter(())
 NO_REPLIES: list[str] = []  # shared; never written to
-
-A = TypeVar("A")
 
 
 class State(enum.IntEnum):
@@ -270,7 +268,7 @@ class Session:
         self._drop_work()
         self._out.clear()
         if self._protocol is not None:
-            self._user_call(self._protocol.connectionLost, self.reason)
+            self._tell_lost(self._protocol, self.reason)
             self._protocol = None
         return self.reason
 
@@ -534,10 +532,10 @@ class Session:
             return str(problem)
         return words
 
-    def _user_call(self, function: Callable[[A], object], argument: A) -> None:
-        """Call the user's code where no reply is expected; log what it raises."""
+    def _tell_lost(self, protocol: LineReceiver, reason: Reason) -> None:
+        """Tell the user's code that it is over; log what it raises."""
         try:
-            result = function(argument)
+            result = protocol.connectionLost(reason)
         except BaseException:
             self._common.incidents.failure(Failure(), self.peer)
             return

@@ -95,13 +95,21 @@ class Setting:
         return f"{kind} of {self.unit}, 0 or more" if self.unit else f"{kind}, 0 or more"
 
 
-def _knob(default: Any, help: str, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
+def knob(default: Any, help: str, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
+    """A field of a `Checked` dataclass.
+
+    Args:
+        default: its value when nothing is said; its type is that of all values.
+        help: what it does, for `--help`.
+        unit: of a number, in words; "bytes" may be written with k, m or g behind.
+        choices: the words it may be; empty for a number.
+    """
     return dataclasses.field(
         default=default, metadata={"help": help, "unit": unit, "choices": choices}
     )
 
 
-class _Checked:
+class Checked:
     """Checks every field against its own description when an instance is made."""
 
     __slots__ = ()
@@ -112,7 +120,7 @@ class _Checked:
             setting.check(getattr(self, setting.name))
 
 
-def settings_of(cls: type[_Checked]) -> Iterator[Setting]:
+def settings_of(cls: type[Checked]) -> Iterator[Setting]:
     """The knobs of one of the dataclasses below, in their order."""
     for field in dataclasses.fields(cls):
         meta = field.metadata
@@ -121,7 +129,7 @@ def settings_of(cls: type[_Checked]) -> Iterator[Setting]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinePolicy(_Checked):
+class LinePolicy(Checked):
     """What a line is, and what becomes of one that is not as it should be.
 
     The same on every transport. Lengths are bytes of UTF-8, without the delimiter.
@@ -130,30 +138,30 @@ class LinePolicy(_Checked):
         SettingError: a value is not among its choices, or is negative.
     """
 
-    framing: str = _knob(
+    framing: str = knob(
         "lines",
         "lines: a delimiter ends a line; chunk: whatever one read gives is a message",
         choices=("lines", "chunk"),
     )
-    delimiter: str = _knob(
+    delimiter: str = knob(
         "lenient",
         "lenient: LF or CRLF, answered with what the peer sent last; lf or crlf: only this",
         choices=("lenient", "lf", "crlf"),
     )
-    max_line: int = _knob(65536, "longest line, without its delimiter; 0 = no limit", "bytes")
-    overlong: str = _knob(
+    max_line: int = knob(65536, "longest line, without its delimiter; 0 = no limit", "bytes")
+    overlong: str = knob(
         "report",
         "a longer line: report: throw it away and tell the peer; close: tell and close; "
         "truncate: deliver its beginning",
         choices=("report", "close", "truncate"),
     )
-    invalid: str = _knob(
+    invalid: str = knob(
         "report",
         "a line that is not UTF-8: report: throw it away and tell the peer; close: tell and "
         "close; replace: deliver it with U+FFFD",
         choices=("report", "close", "replace"),
     )
-    eof_tail: str = _knob(
+    eof_tail: str = knob(
         "deliver",
         "a last line without a delimiter: deliver it or drop it",
         choices=("deliver", "drop"),
@@ -161,41 +169,41 @@ class LinePolicy(_Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits(_Checked):
+class Limits(Checked):
     """What one peer, and all of them together, may cost. 0 switches a limit off.
 
     Raises:
         SettingError: a value is negative or not a number.
     """
 
-    window: int = _knob(1, "lines of one connection in work at once; 1: one after another")
-    max_connections: int = _knob(10000, "connections at once; one more is told busy")
-    max_per_peer: int = _knob(0, "connections at once from one address; one more is told busy")
-    idle_timeout: float = _knob(
+    window: int = knob(1, "lines of one connection in work at once; 1: one after another")
+    max_connections: int = knob(10000, "connections at once; one more is told busy")
+    max_per_peer: int = knob(0, "connections at once from one address; one more is told busy")
+    idle_timeout: float = knob(
         600.0, "close after nothing was sent or received for so long", "seconds"
     )
-    line_timeout: float = _knob(
+    line_timeout: float = knob(
         30.0, "close when a line that was begun is not ended for so long", "seconds"
     )
-    reply_timeout: float = _knob(
+    reply_timeout: float = knob(
         0.0, "give up a reply after so long, tell the peer, and go on", "seconds"
     )
-    high_water: int = _knob(
+    high_water: int = knob(
         1 << 20, "unsent output of one connection past which it is not read", "bytes"
     )
-    stall_timeout: float = _knob(
+    stall_timeout: float = knob(
         10.0, "cut off a peer that takes none of its output for so long", "seconds"
     )
-    close_grace: float = _knob(
+    close_grace: float = knob(
         3.0, "when closing, cut off a peer that takes nothing for so long", "seconds"
     )
-    drain_timeout: float = _knob(
+    drain_timeout: float = knob(
         10.0, "when stopping, cut off what is not finished after so long", "seconds"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry(_Checked):
+class Retry(Checked):
     """When a client connects again. Every wait is drawn between nothing and a ceiling.
 
     Raises:
@@ -203,21 +211,21 @@ class Retry(_Checked):
             under 1: such a client would never rest.
     """
 
-    first_delay: float = _knob(1.0, "the ceiling of the first wait", "seconds")
-    max_delay: float = _knob(60.0, "the highest ceiling; no wait is longer", "seconds")
-    factor: float = _knob(2.0, "the ceiling grows by this with every failure")
-    healthy_after: float = _knob(
+    first_delay: float = knob(1.0, "the ceiling of the first wait", "seconds")
+    max_delay: float = knob(60.0, "the highest ceiling; no wait is longer", "seconds")
+    factor: float = knob(2.0, "the ceiling grows by this with every failure")
+    healthy_after: float = knob(
         30.0, "back to the first ceiling after a connection that was of use so long", "seconds"
     )
-    give_up_attempts: int = _knob(0, "give up after so many failures in a row; 0 = never")
-    give_up_after: float = _knob(
+    give_up_attempts: int = knob(0, "give up after so many failures in a row; 0 = never")
+    give_up_after: float = knob(
         0.0,
         "begin no attempt later than this after the first failure; 0 = never give up",
         "seconds",
     )
 
     def __post_init__(self) -> None:
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         if not self.first_delay:
             raise SettingError("first_delay: more than 0 seconds, or it never rests")
         if self.factor < 1:
@@ -225,29 +233,29 @@ class Retry(_Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requests(_Checked):
+class Requests(Checked):
     """How a client asks. 0 switches a limit off.
 
     Raises:
         SettingError: a value is negative, not a number, or not among its choices.
     """
 
-    window: int = _knob(64, "requests of one connection that wait for their answer at once")
-    timeout: float = _knob(30.0, "give up a request after so long, outbox included", "seconds")
-    overdue: float = _knob(
+    window: int = knob(64, "requests of one connection that wait for their answer at once")
+    timeout: float = knob(30.0, "give up a request after so long, outbox included", "seconds")
+    overdue: float = knob(
         30.0, "reconnect when an answer is still owed so long after it was given up", "seconds"
     )
-    outbox: int = _knob(1000, "lines kept while they cannot be sent")
-    overflow: str = _knob(
+    outbox: int = knob(1000, "lines kept while they cannot be sent")
+    overflow: str = knob(
         "wait",
         "when the outbox is full: wait: the caller waits for a place; fail: refuse the new line; "
         "drop: drop the oldest",
         choices=("wait", "fail", "drop"),
     )
-    pushes: int = _knob(1000, "unasked lines kept until they are read; then the oldest go")
-    prepare_timeout: float = _knob(30.0, "drop a connection not prepared after so long", "seconds")
-    ping_after: float = _knob(30.0, "send the heartbeat after hearing nothing so long", "seconds")
-    ping_timeout: float = _knob(10.0, "reconnect when it is not answered after so long", "seconds")
+    pushes: int = knob(1000, "unasked lines kept until they are read; then the oldest go")
+    prepare_timeout: float = knob(30.0, "drop a connection not prepared after so long", "seconds")
+    ping_after: float = knob(30.0, "send the heartbeat after hearing nothing so long", "seconds")
+    ping_timeout: float = knob(10.0, "reconnect when it is not answered after so long", "seconds")
 
 
 #: What a line is to a client: the same, but half an answer is none.
@@ -257,7 +265,7 @@ CLIENT_POLICY = LinePolicy(eof_tail="drop")
 CLIENT_LIMITS = Limits(idle_timeout=0.0)
 
 
-S = TypeVar("S", bound=_Checked)
+S = TypeVar("S", bound=Checked)
 
 
 def parse_settings(cls: type[S], texts: dict[str, str]) -> S:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
-from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineOnlyReceiver
 
-from benchmarks.servers.answers import BACKLOG, MAX_LINE, arguments, echo, ping
+from benchmarks.servers.answers import echo, ping
+from benchmarks.servers.basic import serve
 from benchmarks.servers.lateness import Lateness
 
 lateness = Lateness(reactor)
@@ -20,20 +20,4 @@ def late(line: bytes) -> bytes:
     return b"+PONG"
 
 
-port, answer = arguments(ping=ping, echo=echo, late=late)
-
-
-class Answer(LineOnlyReceiver):
-    """Answers each line."""
-
-    MAX_LENGTH = MAX_LINE
-
-    def lineReceived(self, line: bytes) -> None:
-        """A line has come."""
-        self.sendLine(answer(line))  # type: ignore[no-untyped-call]
-
-
-factory = ServerFactory()
-factory.protocol = Answer
-reactor.listenTCP(port, factory, BACKLOG, "127.0.0.1")
-reactor.run()
+serve(LineOnlyReceiver, ping=ping, echo=echo, late=late)

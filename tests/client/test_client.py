@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.clients import Net, client_of, half, result
+from tests.clients import Case, Net, client_of, half, result
 from twisted_sock import (
     Limits,
     LineClient,
@@ -35,27 +35,14 @@ from twisted_sock.client.events import (
 from twisted_sock.errors import ConnectionGone, NotConnected, NotSent
 
 
-class Case(SynchronousTestCase):
-    """Whatever happens in a test, its client stops and leaves nothing behind."""
-
-    def client(self, net=None, **settings):
-        self.net = net or Net()
-        self.made = client_of(self.net, **settings)
-        self.addCleanup(self.stop)
-        return self.made
-
-    def stop(self):
-        stopped = self.made.stopService()
-        self.net.advance(30)
-        self.assertTrue(stopped.called)
-        self.assertEqual(self.net.clock.getDelayedCalls(), [])
-        self.assertEqual(self.made.counters.current, 0)
+class Client(Case):
+    """A client whose events are of interest."""
 
     def kinds(self):
         return [type(event) for event in self.made.events]
 
 
-class ComesBack(Case):
+class ComesBack(Client):
     def test_what_is_asked_before_the_start_is_answered(self):
         net = Net(str.upper)
         client = LineClient(net, reactor=net.clock)
@@ -183,7 +170,7 @@ class ComesBack(Case):
         self.assertEqual(client.state, "gave up")
 
 
-class WhenConnected(Case):
+class WhenConnected(Client):
     def test_fires_at_once_or_when_it_is_ready(self):
         net = Net()
         net.down = True
@@ -216,7 +203,7 @@ class WhenConnected(Case):
         self.assertIsInstance(result(client.whenConnected()), CancelledError)
 
 
-class OnConnect(Case):
+class OnConnect(Client):
     def test_it_completes_before_the_outbox_flows(self):
         async def log_in(connection):
             self.assertEqual(await connection.next_line(), "220 welcome")
@@ -311,7 +298,7 @@ class OnConnect(Case):
         self.stop()
 
 
-class TheOutbox(Case):
+class TheOutbox(Client):
     def away(self, **settings):
         net = Net()
         net.down = True
@@ -386,7 +373,7 @@ class TheOutbox(Case):
         self.assertEqual(client.counters.closed, {Reason.SLOW: 1})
 
 
-class PushesTest(Case):
+class PushesTest(Client):
     def test_a_callback_gets_them_and_may_answer(self):
         client = self.client(on_push=lambda line: line.replace("PING", "PONG"))
         self.net.flow()
@@ -455,7 +442,7 @@ class PushesTest(Case):
         self.assertEqual(result(second), "a")
 
 
-class Heartbeats(Case):
+class Heartbeats(Client):
     def beating(self, **settings):
         settings = {"ping_after": 10.0, "ping_timeout": 5.0} | settings
         return self.client(heartbeat="PING", requests=Requests(**settings))
@@ -509,7 +496,7 @@ class Heartbeats(Case):
             LineClient(Net(), reactor=Clock(), heartbeat="PING\n")
 
 
-class Stops(Case):
+class Stops(Client):
     def stopping(self, client):
         stopped = client.stopService()
         self.net.flow()
@@ -727,7 +714,7 @@ class Losing:
         return getattr(self._protocol, name)
 
 
-class CodeThatInterferes(Case):
+class CodeThatInterferes(Client):
     """The user's code, called in the middle of things."""
 
     def test_on_push_that_fails_for_a_line_that_came_early(self):

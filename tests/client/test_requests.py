@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.clients import Net, client_of, result
+from tests.clients import Case, Net, client_of, result
 from twisted_sock import (
     PUSH,
     ById,
@@ -101,21 +101,8 @@ class Pairs(SynchronousTestCase):
         self.assertFalse(in_order.forget(self.asked[0]))
 
 
-class Ends(SynchronousTestCase):
+class Ends(Case):
     """How requests end."""
-
-    def client(self, net=None, **settings):
-        self.net = net or Net()
-        self.made = client_of(self.net, **settings)
-        self.addCleanup(self.stop)
-        return self.made
-
-    def stop(self):
-        self.made.stopService()
-        self.net.advance(30)
-        self.assertEqual(self.net.clock.getDelayedCalls(), [])
-        counters = self.made.counters
-        self.assertEqual(counters.asked, counters.answered + counters.failed.total())
 
     def test_answers_come_back_in_order(self):
         client = self.client(Net(str.upper))

@@ -24,6 +24,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.test_docs import ROOT
+
 #: Seconds that a test waits for anything before it fails.
 PATIENCE = 20.0
 
@@ -54,6 +56,19 @@ def do_without(missing: str) -> NoReturn:
     """Skip the test, or under CI fail it, because something is not installed."""
     end = pytest.fail if os.environ.get("CI") else pytest.skip
     end(f"{missing} is not installed")
+
+
+def python(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python to its end, where it finds this tree."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
 
 
 def script(name: str) -> list[str]:

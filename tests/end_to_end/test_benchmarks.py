@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.pace import Pace
 from benchmarks.plan import FULL
-from tests.end_to_end.programs import PATIENCE, require
+from tests.end_to_end.programs import PATIENCE, python, require
 from tests.test_docs import ROOT
 
 FLOODS = {"0", "1", "20"}
@@ -31,20 +31,12 @@ SHAPES = {
 
 
 def command(folder, *options):
-    return [sys.executable, "-m", "benchmarks", "--quick", "--out", str(folder), *options]
+    return ["-m", "benchmarks", "--quick", "--out", str(folder), *options]
 
 
 def benchmark(folder, *options):
     """What a run prints."""
-    done = subprocess.run(
-        command(folder, *options),
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=55,
-        check=False,
-    )
+    done = python(*command(folder, *options), cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -160,7 +152,7 @@ def test_lines_are_as_many_as_cost_what_is_planned(microseconds):
 def test_an_interrupted_run_loses_only_the_section_in_work(tmp_path, number):
     choice = ["--sections", "memory", "fairness", "--only", "ours", "--rounds", "10000"]
     run = subprocess.Popen(
-        command(tmp_path, *choice),
+        [sys.executable, *command(tmp_path, *choice)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest_twisted
 
+from tests.end_to_end.programs import python
 from tests.test_docs import ROOT, block_with, run
 
 hello = run(block_with("README.md", "line_server"))["hello"]
@@ -22,28 +23,14 @@ async def test_the_fixture_of_the_readme(line_server):
 
 def test_the_trial_test_of_the_readme(tmp_path):
     (tmp_path / "test_real.py").write_text(block_with("README.md", "RealHelloTests"))
-    done = subprocess.run(
-        [sys.executable, "-m", "twisted.trial", "test_real"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = python("-m", "twisted.trial", "test_real", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "PASSED (successes=1)" in done.stdout
 
 
 def test_the_pytest_test_of_the_readme(tmp_path):
     (tmp_path / "test_real.py").write_text(block_with("README.md", "line_server"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_real.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_real.py", cwd=tmp_path)
     assert "1 passed" in done.stdout, done.stdout
 
 

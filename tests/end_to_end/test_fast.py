@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from io import BytesIO
 
@@ -23,8 +22,7 @@ from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.end_to_end.programs import script
-from tests.test_docs import ROOT
+from tests.end_to_end.programs import python, script
 from twisted_sock import Limits, LineFactory, LineProtocol, fast
 from twisted_sock.transports.tcp import FastServer
 
@@ -107,15 +105,7 @@ def listen():
 
 
 def test_twisteds_own_tests_pass(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "twisted.trial", "tests.end_to_end.twisted_own"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=55,
-        check=False,
-    )
+    done = python("-m", "twisted.trial", "tests.end_to_end.twisted_own", cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-5000:]
     passed = int(done.stdout.rpartition("successes=")[2].rstrip(")\n"))
     assert passed >= 400
@@ -146,14 +136,7 @@ endpoint.listen(LineFactory(str.upper)).addCallback(listens)
 reactor.callLater(20, reactor.stop)
 reactor.run()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = python("-c", program, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("HÉLLO\n", "")
 
 
@@ -457,14 +440,7 @@ globalLogPublisher.addObserver(lambda event: print(event["log_format"]))
 from twisted_sock import fast
 print(fast(reactor) is reactor)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = python("-c", program, cwd=tmp_path)
     assert done.stdout == "no epoll here: connections are polled by the reactor\nTrue\n"
 
 

@@ -21,7 +21,16 @@ from twisted_sock.bench.plan import Plan
 from twisted_sock.bench.report import as_json, headline, progress, table
 from twisted_sock.bench.tally import Tally
 from twisted_sock.bench.workload import ENDINGS, Cycle, generated, lines_of, one_line
-from twisted_sock.cli.command import NAME, CommandError, CommandOptions, Status, parameters, say
+from twisted_sock.cli.command import (
+    NAME,
+    OF_ALL,
+    CommandError,
+    CommandOptions,
+    Status,
+    parameters,
+    say,
+    whole,
+)
 from twisted_sock.endpoints import client_endpoint
 from twisted_sock.errors import SettingError
 from twisted_sock.settings import settings_of
@@ -56,7 +65,6 @@ class Options(CommandOptions):
     name = "bench"
     summary = "Puts a line server under load, checks its answers, and tells how long they took."
     arguments = "[OPTION]... ENDPOINT"
-    synopsis = arguments
     settings = tuple(settings_of(Plan))
     texts = (
         ("line", "TEXT", f"say this line [{LINE}]"),
@@ -83,10 +91,7 @@ class Options(CommandOptions):
         Status.UNEXPECTED,
         Status.USAGE,
         Status.UNREACHABLE,
-        Status.UNWRITTEN,
-        Status.INTERRUPTED,
-        Status.BROKEN_PIPE,
-        Status.TERMINATED,
+        *OF_ALL,
     )
     closing = " ".join(CLOSING.split())
     optParameters = [  # noqa: RUF012 (Twisted's word)
@@ -149,17 +154,6 @@ class Options(CommandOptions):
         there = path if path.exists() else path.parent
         if path.is_dir() or not os.access(there, os.W_OK):
             raise UsageError(f"--{flag}: {path} cannot be written")
-
-
-def whole(text: str) -> int:
-    """The number that a text stands for.
-
-    Raises:
-        SettingError: it stands for none.
-    """
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise SettingError(f"a whole number, 0 or more, not {text!r}")
-    return int(text)
 
 
 def run(reactor: Any, options: Options) -> Deferred[int]:

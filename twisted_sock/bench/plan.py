@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from twisted_sock.errors import SettingError
-from twisted_sock.settings import _Checked, _knob
+from twisted_sock.settings import Checked, knob
 
 #: Lines in flight on each connection, if nothing is said: in a closed and in an open loop.
 DEPTHS = (1, 1000)
@@ -21,32 +21,32 @@ SLOWEST, FASTEST = 1e-6, 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan(_Checked):
+class Plan(Checked):
     """A load: how many lines are said at once, how fast, and for how long.
 
     Raises:
         SettingError: a value is negative, too high or not a number, or the load has no end.
     """
 
-    connections: int = _knob(50, "connections")
-    depth: int = _knob(
+    connections: int = knob(50, "connections")
+    depth: int = knob(
         0,
         "lines in flight on each connection; 0 = 1, or in an open loop up to 1000",
     )
-    rate: float = _knob(
+    rate: float = knob(
         0.0, "open loop: so many lines a second over all connections; 0 = closed loop"
     )
-    duration: float = _knob(10.0, "how long lines are said; 0 = until --count", "seconds")
-    count: int = _knob(0, "lines to say; 0 = until --duration is over")
-    warmup: float = _knob(0.0, "the same load before, for so long, not measured", "seconds")
-    timeout: float = _knob(
+    duration: float = knob(10.0, "how long lines are said; 0 = until --count", "seconds")
+    count: int = knob(0, "lines to say; 0 = until --duration is over")
+    warmup: float = knob(0.0, "the same load before, for so long, not measured", "seconds")
+    timeout: float = knob(
         10.0, "give up a connection that is not made, or answers nothing, for so long", "seconds"
     )
-    delimiter: str = _knob("lf", "what lines end in: lf or crlf", choices=("lf", "crlf"))
-    max_line: int = _knob(65536, "longest line and answer, without its delimiter", "bytes")
+    delimiter: str = knob("lf", "what lines end in: lf or crlf", choices=("lf", "crlf"))
+    max_line: int = knob(65536, "longest line and answer, without its delimiter", "bytes")
 
     def __post_init__(self) -> None:
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         for name in ("connections", "timeout", "max_line"):
             if not getattr(self, name):
                 raise SettingError(f"{name}: more than 0, not 0")

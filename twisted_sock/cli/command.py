@@ -75,6 +75,10 @@ MEANINGS: dict[Status, str] = {
 }
 
 
+#: How every command that runs for a while may end, besides its own ways.
+OF_ALL = (Status.UNWRITTEN, Status.INTERRUPTED, Status.BROKEN_PIPE, Status.TERMINATED)
+
+
 class CommandError(SockError):
     """A command cannot go on.
 
@@ -212,6 +216,17 @@ class CommandOptions(UsageOptions):
             yield Flag(row[0], "", row[2])
         yield Flag("help", "", "show this")
         yield Flag("version", "", "show the versions")
+
+
+def whole(text: str) -> int:
+    """The number that the text of an option stands for.
+
+    Raises:
+        SettingError: it stands for none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise SettingError(f"a whole number, 0 or more, not {text!r}")
+    return int(text)
 
 
 def table(rows: Iterator[tuple[str, str]], width: int, indent: int = 25) -> Iterator[str]:

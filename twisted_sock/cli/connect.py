@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.usage import UsageError
 
-from twisted_sock.cli.command import Status, parameters
+from twisted_sock.cli.command import OF_ALL, Status, parameters
 from twisted_sock.cli.talking import (
     DELIMITER,
     FRAMING,
@@ -69,10 +69,7 @@ class Options(TalkOptions):
         Status.UNREACHABLE,
         Status.LOST,
         Status.TIMEOUT,
-        Status.UNWRITTEN,
-        Status.INTERRUPTED,
-        Status.BROKEN_PIPE,
-        Status.TERMINATED,
+        *OF_ALL,
     )
     closing = (
         "At the terminal Ctrl-D ends the conversation, Ctrl-C drops it; Ctrl-R searches the "

@@ -258,9 +258,7 @@ class Pipe(TwistedProtocol):
 
     def _wait(self) -> None:
         """Wait for what the other side still says, from now on."""
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        self._wait_no_more()
         for waits, seconds, give_up in (
             (self._peer_over and not self._input_over, GRACE, self._link.abort),
             (self._may_linger, self._options["linger"], self._link.close),
@@ -269,6 +267,11 @@ class Pipe(TwistedProtocol):
             if waits and seconds:
                 self._silence = self._reactor.callLater(seconds, self._silent, give_up)
                 return
+
+    def _wait_no_more(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
 
     def _silent(self, give_up: Callable[[], None]) -> None:
         self._silence = None
@@ -294,9 +297,7 @@ class Pipe(TwistedProtocol):
     async def _close(self) -> None:
         """Write what is left of the output."""
         self._input_over = True
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        self._wait_no_more()
         self._link.abort()
         if not self._written.called:
             self._stdio.unregisterProducer()

@@ -12,11 +12,19 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
-from twisted_sock.cli.command import NAME, CommandError, Status, parameters, say
+from twisted_sock.cli.command import (
+    NAME,
+    OF_ALL,
+    CommandError,
+    Status,
+    parameters,
+    say,
+    whole,
+)
 from twisted_sock.cli.talking import DELIMITER, FRAMING, TalkOptions, endpoint, line_to_send
 from twisted_sock.display import one_line, show
 from twisted_sock.endpoints import FORMS
-from twisted_sock.errors import Problem
+from twisted_sock.errors import Problem, SettingError
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import Peer
 from twisted_sock.settings import LinePolicy, Setting
@@ -62,10 +70,7 @@ class Options(TalkOptions):
         Status.UNREACHABLE,
         Status.LOST,
         Status.TIMEOUT,
-        Status.UNWRITTEN,
-        Status.INTERRUPTED,
-        Status.BROKEN_PIPE,
-        Status.TERMINATED,
+        *OF_ALL,
     )
     closing = "Answers are printed also when they are not as expected, or not all."
 
@@ -77,9 +82,10 @@ class Options(TalkOptions):
 
     def opt_answers(self, number: str) -> None:
         """Wait for so many answers; 0: until the peer closes. One for each line if left out."""
-        if not (number.isascii() and number.isdigit() and len(number) < 10):
-            raise UsageError(f"--answers: a whole number, 0 or more, not {number!r}")
-        self.answers = int(number)
+        try:
+            self.answers = whole(number)
+        except SettingError as error:
+            raise UsageError(f"--answers: {error}") from None
 
     def opt_expect(self, regex: str) -> None:
         """What must be found in every answer."""

@@ -91,12 +91,16 @@ class Wire(TwistedProtocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The connection is gone (see `IProtocol`)."""
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None
+        self._spare()
         assert reason is not None
         clean = bool(reason.check(ConnectionDone))
         self._link.closed(self, clean, why(TimeoutError() if self._late else reason.value))
+
+    def _spare(self) -> None:
+        """It need not be cut off any more."""
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
 
     def _cut_off(self) -> None:
         self._cut = None
@@ -139,9 +143,7 @@ class SecureWire(Wire):
 
     def handshakeCompleted(self) -> None:
         """The peer has shown its certificate (see `IHandshakeListener`)."""
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None
+        self._spare()
         self._link.opened(self)
 
     def _give_up(self) -> None:
