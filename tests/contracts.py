@@ -3,6 +3,19 @@
 A promise is an async function of a *world*: a transport under test. A world opens peers; a peer
 is the bare other end. `tests/transports/test_stream.py` runs them in memory on a clock,
 `tests/end_to_end/test_contracts.py` over real sockets.
+
+Not every transport can do everything. A promise *needs* abilities, and a world says which it
+*can*; `promises(world)` are those that it must keep:
+
+    pieces     a line may come in pieces, and its end may never come
+    finish     the peer can finish sending and still read: half-close, or the end of a request
+    invalid    what is not UTF-8 is told as a problem, and the conversation goes on
+    push       lines can be sent when nothing was asked
+    talk       a conversation goes on after the first answers
+    flow       a peer can be slow: nothing is lost, and it costs no memory
+    reset      a connection can break, and the server learns of it
+    closing    the server can close, and the peer sees it
+    busy       there is a limit to connections, and one too many is told so
 """
 
 from __future__ import annotations
@@ -32,16 +45,38 @@ class Peer(Protocol):
         """Every line up to the end of the connection."""
 
 
+#: What a stream of bytes can do, and what any transport can that is open both ways.
+STREAM = frozenset(
+    ["pieces", "finish", "invalid", "push", "talk", "flow", "reset", "closing", "busy"]
+)
+
+
 class World(Protocol):
     """A transport under test."""
 
     factory: LineFactory
+    can: frozenset[str]
     tells_resets: bool  # whether a reset is told from an end (not on UNIX sockets)
 
     def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None: ...
     async def connect(self) -> Peer: ...
     async def until(self, condition: Any) -> None:
         """Wait until a condition holds."""
+
+
+def needs(*abilities: str) -> Any:
+    """Keep a promise from worlds that lack an ability."""
+
+    def mark(promise: Any) -> Any:
+        promise.needs = frozenset(abilities)
+        return promise
+
+    return mark
+
+
+def promises(can: frozenset[str]) -> list[Any]:
+    """The promises that a world must keep that can do so much."""
+    return [promise for promise in PROMISES if getattr(promise, "needs", frozenset()) <= can]
 
 
 async def open_peer(
@@ -95,6 +130,7 @@ async def answers_every_line_in_order(world: World) -> None:
     assert await peer.lines(3) == ["A", "世界", "SS"]
 
 
+@needs("pieces")
 async def does_not_care_how_bytes_are_cut(world: World) -> None:
     peer = await open_peer(world, str.upper)
     for byte in "héllo\r\n世界\n".encode():
@@ -109,6 +145,7 @@ async def keeps_other_separators_inside_the_line(world: World) -> None:
     assert await peer.lines(1) == [ascii(line)]
 
 
+@needs("push", "talk")
 async def greets_before_anything_is_said(world: World) -> None:
     watched = lifecycle()
     peer = await open_peer(world, watched)
@@ -118,6 +155,7 @@ async def greets_before_anything_is_said(world: World) -> None:
     assert watched.seen == ["made", "x"]
 
 
+@needs("invalid")
 async def tells_of_problems_in_their_turn(world: World) -> None:
     peer = await open_peer(world, str.upper, max_line=5)
     peer.send(b"one\ntoolong\ntwo\nb\xffd\nthree\n")
@@ -131,6 +169,22 @@ async def tells_of_problems_in_their_turn(world: World) -> None:
     assert world.factory.counters.problems == {Reason.TOO_LONG: 1, Reason.UTF8: 1}
 
 
+async def tells_of_a_line_that_is_too_long(world: World) -> None:
+    peer = await open_peer(world, str.upper, max_line=5)
+    peer.send(b"one\ntoolong\ntwo\n")
+    assert await peer.lines(3) == ["ONE", "ERR too-long a line may have at most 5 bytes", "TWO"]
+    assert world.factory.counters.problems == {Reason.TOO_LONG: 1}
+
+
+@needs("closing")
+async def closes_on_a_line_that_is_too_long_if_the_policy_says_so(world: World) -> None:
+    peer = await open_peer(world, str.upper, max_line=5, overlong="close")
+    peer.send(b"one\ntoolong\ntwo\n")
+    assert await peer.rest() == ["ONE", "ERR too-long a line may have at most 5 bytes"]
+    await world.until(lambda: world.factory.counters.closed == {Reason.TOO_LONG: 1})
+
+
+@needs("invalid", "closing")
 async def closes_on_a_problem_if_the_policy_says_so(world: World) -> None:
     peer = await open_peer(world, str.upper, invalid="close")
     peer.send(b"one\n\xff\ntwo\n")
@@ -170,6 +224,7 @@ async def keeps_replies_in_order_whatever_finishes_first(world: World) -> None:
     assert await peer.lines(3) == ["A", "B", "C"]
 
 
+@needs("talk")
 async def works_on_no_more_lines_than_the_window(world: World) -> None:
     asked: dict[str, Deferred[str]] = {}
     peer = await open_peer(world, partial(Held, asked), Limits(window=2))
@@ -185,6 +240,7 @@ async def works_on_no_more_lines_than_the_window(world: World) -> None:
     assert await peer.lines(2) == ["C", "D"]
 
 
+@needs("finish", "pieces")
 async def finishes_the_work_when_the_peer_has_finished(world: World) -> None:
     asked: dict[str, Deferred[str]] = {}
     peer = await open_peer(world, partial(Held, asked))
@@ -207,6 +263,7 @@ async def survives_an_exception(world: World) -> None:
     assert world.factory.counters.problems == {Reason.INTERNAL: 1}
 
 
+@needs("closing")
 async def delivers_nothing_after_close(world: World) -> None:
     watched = lifecycle()
     peer = await open_peer(world, watched)
@@ -216,6 +273,7 @@ async def delivers_nothing_after_close(world: World) -> None:
     assert watched.seen == ["made", "one", "close", Reason.CLOSED]
 
 
+@needs("push", "reset", "closing")
 async def delivers_nothing_after_abort(world: World) -> None:
     watched = lifecycle()
     peer = await open_peer(world, watched)
@@ -225,6 +283,7 @@ async def delivers_nothing_after_abort(world: World) -> None:
     assert watched.seen == ["made", "abort", Reason.ABORTED]
 
 
+@needs("push", "reset")
 async def says_when_the_peer_broke_off(world: World) -> None:
     watched = lifecycle()
     peer = await open_peer(world, watched)
@@ -235,6 +294,7 @@ async def says_when_the_peer_broke_off(world: World) -> None:
     assert world.factory.counters.current == 0
 
 
+@needs("push")
 async def pushes_at_any_time(world: World) -> None:
     opened: list[LineProtocol] = []
 
@@ -256,6 +316,7 @@ async def refuses_what_would_be_two_lines(world: World) -> None:
     assert fine == "fine"
 
 
+@needs("flow")
 async def stops_reading_from_a_peer_that_does_not_read(world: World) -> None:
     limits = Limits(high_water=100_000, stall_timeout=0)
     peer = await open_peer(world, lambda line: line * BIG, limits)
@@ -269,6 +330,7 @@ async def stops_reading_from_a_peer_that_does_not_read(world: World) -> None:
     assert answers == ["x" * BIG] * 3000
 
 
+@needs("flow")
 async def cuts_off_a_peer_that_never_reads(world: World) -> None:
     peer = await open_peer(world, lambda line: line * BIG, Limits(stall_timeout=0.2))
     peer.stop_reading()
@@ -279,6 +341,7 @@ async def cuts_off_a_peer_that_never_reads(world: World) -> None:
     assert world.factory.counters.problems == {Reason.SLOW: 1}
 
 
+@needs("flow", "closing")
 async def ends_a_closing_that_the_peer_holds_up(world: World) -> None:
     class Bye(LineProtocol):
         def lineReceived(self, line: str) -> list[str]:
@@ -292,6 +355,7 @@ async def ends_a_closing_that_the_peer_holds_up(world: World) -> None:
     assert world.factory.counters.closed == {Reason.STUCK: 1}
 
 
+@needs("closing")
 async def lets_go_of_a_peer_that_does_not_close(world: World) -> None:
     watched = lifecycle()
     peer = await open_peer(world, watched, Limits(close_grace=0.2))
@@ -301,11 +365,13 @@ async def lets_go_of_a_peer_that_does_not_close(world: World) -> None:
     assert await peer.rest() == ["welcome", "got close"]
 
 
+@needs("closing")
 async def closes_when_idle(world: World) -> None:
     peer = await open_peer(world, str.upper, Limits(idle_timeout=0.2))
     assert await peer.rest() == ["ERR idle nothing was said for too long"]
 
 
+@needs("pieces", "closing")
 async def closes_when_a_line_is_not_ended(world: World) -> None:
     peer = await open_peer(world, str.upper, Limits(line_timeout=0.2))
     peer.send(b"a\nb")
@@ -321,6 +387,7 @@ async def gives_up_a_reply(world: World) -> None:
     assert await peer.lines(2) == ["ERR timeout no reply in time", "next"]
 
 
+@needs("busy", "talk")
 async def refuses_one_too_many(world: World) -> None:
     peer = await open_peer(world, str.upper, Limits(max_connections=1))
     peer.send(b"a\n")
@@ -331,6 +398,7 @@ async def refuses_one_too_many(world: World) -> None:
     assert await peer.lines(1) == ["B"]
 
 
+@needs("closing")
 async def drains(world: World) -> None:
     asked: dict[str, Deferred[str]] = {}
     peer = await open_peer(world, partial(Held, asked))

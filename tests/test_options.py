@@ -12,10 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock.options import EXAMPLES, NAME, Options, refuse, settings_table
 from twisted_sock.plugs import describe
-from twisted_sock.settings import Limits, LinePolicy, settings_of
+from twisted_sock.settings import Datagrams, Limits, LinePolicy, Web, settings_of
 
-README = Path(__file__).parent.parent / "README.md"
-KNOBS = [*settings_of(LinePolicy), *settings_of(Limits)]
+ROOT = Path(__file__).parent.parent
+CLASSES = {"policy": LinePolicy, "limits": Limits, "web": Web, "datagrams": Datagrams}
+KNOBS = [knob for cls in CLASSES.values() for knob in settings_of(cls)]
 
 
 def given(*arguments):
@@ -28,33 +29,35 @@ def given(*arguments):
 def other(knob):
     """A value for a knob, as text, that is not its default."""
     if knob.choices:
-        return knob.choices[-1]
+        return next(word for word in knob.choices if word != knob.default)
     return "0.25" if isinstance(knob.default, float) else "77"
 
 
 class GivenTest(SynchronousTestCase):
     def test_nothing(self):
         options = given()
-        self.assertEqual(options.policy, LinePolicy())
-        self.assertEqual(options.limits, Limits())
+        for name, cls in CLASSES.items():
+            self.assertEqual(getattr(options, name), cls())
+        self.assertEqual(options.interface, "127.0.0.1")
         self.assertEqual(options.endpoints, ["tcp:1234:interface=127.0.0.1"])
         self.assertEqual(options.plug, "echo")
 
     def test_a_flag_for_every_setting(self):
-        for cls in (LinePolicy, Limits):
+        for name, cls in CLASSES.items():
             for knob in settings_of(cls):
                 text = other(knob)
                 changed = dataclasses.replace(cls(), **{knob.name: knob.parse(text)})
                 self.assertNotEqual(changed, cls())
-                options = given(f"--{knob.flag}", text)
-                found = options.policy if cls is LinePolicy else options.limits
-                self.assertEqual(found, changed)
-                again = given(f"--{knob.flag}={text}")
-                self.assertEqual((again.policy, again.limits), (options.policy, options.limits))
+                for given_so in ([f"--{knob.flag}", text], [f"--{knob.flag}={text}"]):
+                    options = given(*given_so)
+                    for also, other_cls in CLASSES.items():
+                        expected = changed if also == name else other_cls()
+                        self.assertEqual(getattr(options, also), expected)
 
     def test_every_default_can_be_given(self):
         options = given(*(f"--{knob.flag}={knob.shown}" for knob in KNOBS))
-        self.assertEqual((options.policy, options.limits), (LinePolicy(), Limits()))
+        for name, cls in CLASSES.items():
+            self.assertEqual(getattr(options, name), cls())
 
     def test_sizes(self):
         options = given("--max-line", "4k", "--high-water=2M")
@@ -86,7 +89,9 @@ class EndpointsTest(SynchronousTestCase):
             (["--interface", "::1"], r"tcp6:1234:interface=\:\:1"),
             (["--interface", "fe80::1", "-p", "99"], r"tcp6:99:interface=fe80\:\:1"),
         ):
-            self.assertEqual(given(*arguments).endpoints, [endpoint])
+            options = given(*arguments)
+            self.assertEqual(options.endpoints, [endpoint])
+            self.assertEqual(options.interface, arguments[1])
 
     def test_where_that_listens(self):
         for arguments, place in (
@@ -143,7 +148,8 @@ class MistakesTest(SynchronousTestCase):
 
     def test_every_setting(self):
         for knob in KNOBS:
-            for text in ("nonsense", "", "-1", "nan", "two\nlines"):
+            texts = ["nonsense", "", "-1", "nan"] if knob.choices or knob.default != "" else []
+            for text in [*texts, "two\nlines"]:
                 words = self.refused(f"--{knob.flag}", text)
                 self.assertIn(f"--{knob.flag}: {knob.expected()}, not ", words)
         self.assertIn(r"'two\nlines'", self.refused("--framing", "two\nlines"))
@@ -186,7 +192,8 @@ class HelpTest(SynchronousTestCase):
         """Wherever its words are wrapped."""
         text = "".join(str(Options()).split())
         for knob in KNOBS:
-            shown = f"--{knob.flag} {knob.meta} {knob.help} [{knob.shown}]"
+            default = f"[{knob.shown}]" if knob.shown else ""
+            shown = f"--{knob.flag} {knob.meta} {knob.help} {default}"
             self.assertIn("".join(shown.split()), text)
 
     def test_every_other_flag(self):
@@ -238,7 +245,7 @@ class TablesTest(SynchronousTestCase):
     """The tables of the docs."""
 
     def test_a_row_for_every_setting(self):
-        for cls in (LinePolicy, Limits):
+        for cls in CLASSES.values():
             knobs = list(settings_of(cls))
             head, rule, *rows = settings_table(knobs).split("\n")
             self.assertEqual(len(rows), len(knobs))
@@ -250,6 +257,8 @@ class TablesTest(SynchronousTestCase):
                 self.assertIn(knob.help, line)
 
     def test_readme_has_them(self):
-        text = README.read_text("utf-8")
-        for cls in (LinePolicy, Limits):
-            self.assertIn(f"\n{settings_table(list(settings_of(cls)))}\n", text)
+        places = {"README.md": (LinePolicy, Limits), "docs/transports.md": (Web, Datagrams)}
+        for place, classes in places.items():
+            text = (ROOT / place).read_text("utf-8")
+            for cls in classes:
+                self.assertIn(f"\n{settings_table(list(settings_of(cls)))}\n", text)

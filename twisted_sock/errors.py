@@ -39,6 +39,10 @@ class Reason(enum.StrEnum):
     TIMEOUT = "timeout"
     INTERNAL = "internal"
     SHUTDOWN = "shutdown"
+    FOREIGN = "foreign"
+    # What is only logged and counted: there is nobody yet to tell.
+    HANDSHAKE = "handshake"
+    DATAGRAM = "datagram"
     # How a connection ended when nobody needs to be told.
     DONE = "done"
     CLOSED = "closed"
@@ -58,6 +62,9 @@ WORDS: dict[Reason, str] = {
     Reason.TIMEOUT: "no reply in time",
     Reason.INTERNAL: "the server failed on this line",
     Reason.SHUTDOWN: "the server is stopping",
+    Reason.FOREIGN: "this is not the protocol that is spoken here",
+    Reason.HANDSHAKE: "the connection was not set up",
+    Reason.DATAGRAM: "the datagram was dropped",
     Reason.DONE: "the peer had finished and everything was answered",
     Reason.CLOSED: "closed by this side",
     Reason.LOST: "the connection broke",

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet.interfaces import IAddress
-from zope.interface import Attribute, Interface
+from zope.interface import Attribute, Interface, implementer
 
+from twisted_sock.deadlines import Deadlines
 from twisted_sock.display import escape
 from twisted_sock.errors import Problem, Reason
+from twisted_sock.framing import Run
+from twisted_sock.metrics import Counters
+from twisted_sock.openings import Openings
+from twisted_sock.settings import Limits, LinePolicy
 
 #: What the user's code may return for a line: nothing, one line, several, or any of these later.
 Reply = None | str | Iterable[str] | Awaitable[Any] | AsyncIterator[str]
@@ -20,19 +25,73 @@ LineFunction = Callable[[str], Reply]
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client's certificate that was verified.
+
+    Args:
+        subject: whose it is, as RFC 4514 writes it: `CN=alice,O=Example`.
+        issuer: who says so, written alike.
+        names: the alternative names: `DNS:alice.example`, `email:alice@example.org`.
+        fingerprint: its SHA-256, in hexadecimal digits.
+    """
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The process at the other end of a UNIX socket, as it was when it connected.
+
+    Args:
+        pid: its number.
+        uid: its user.
+        gid: its group.
+    """
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@implementer(IAddress)  # so that `buildProtocol` can be given one
+@dataclass(frozen=True, slots=True)
 class Peer:
     """Who is at the other end.
 
     Args:
-        address: the address as the transport gives it.
+        address: the address as the transport gives it, or as a proxy that is trusted does.
+        via: the address of that proxy.
+        certificate: the certificate that it has shown over TLS.
+        credentials: the process, on a UNIX socket.
     """
 
     address: IAddress
+    via: IAddress | None = None
+    certificate: Certificate | None = None
+    credentials: Credentials | None = None
+
+    @property
+    def identity(self) -> str:
+        """Who it has proved to be: `CN=alice`, `uid 1000`; empty when it has proved nothing."""
+        if self.certificate is not None:
+            return escape(self.certificate.subject)
+        if self.credentials is not None:
+            return f"uid {self.credentials.uid}"
+        return ""
 
     @property
     def host(self) -> str:
-        """The IP address, or empty where the transport has none."""
-        return escape(str(getattr(self.address, "host", "")))
+        """The IP address, or empty where the transport has none.
+
+        An IPv4 address that a socket for IPv6 has mapped (RFC 4291 section 2.5.5.2) is shown as
+        what it is.
+        """
+        host = str(getattr(self.address, "host", ""))
+        mapped = host.removeprefix("::ffff:")
+        return escape(mapped if "." in mapped else host)
 
     def __str__(self) -> str:
         """One short name for logs and people: `127.0.0.1:40312`, `[::1]:40312`, `unix`."""
@@ -80,6 +139,105 @@ class LineTransport(Protocol):
 
     def abort(self) -> None:
         """Drop the connection now, and whatever is unsent with it."""
+
+
+class LineSession(Protocol):
+    """What a transport needs of a session.
+
+    Attributes:
+        rested: when a reply that had to be waited for was last done, in the clock's seconds.
+    """
+
+    rested: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is in work or a line waits for one."""
+
+    def start(self) -> None:
+        """The connection is made."""
+
+    def answer(self, lines: list[str]) -> list[str]:
+        """Lines came, and nothing else; return replies to send now."""
+
+    def receive(self, runs: list[Run]) -> None:
+        """Lines and problems came, in order."""
+
+    def shorten(self) -> None:
+        """The replies were large: answer fewer lines at once."""
+
+    def hold(self) -> None:
+        """The transport has enough: wait until it is writable."""
+
+    def send_each(self, lines: list[str]) -> None:
+        """Send lines one by one, as together they could not be sent."""
+
+    def end_input(self) -> None:
+        """The peer has finished."""
+
+    def writable(self) -> None:
+        """The transport has room again."""
+
+    def fail(self, problem: Problem) -> None:
+        """Tell the peer of a problem that ends the conversation, and close."""
+
+    def cut(self, problem: Problem) -> None:
+        """Drop a connection with a problem that its peer cannot be told."""
+
+    def drain(self) -> None:
+        """Take no more lines, answer those that came, close."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
+    def words(self, problem: Problem) -> str | None:
+        """How to tell the peer of a problem; None for silence."""
+
+    def lost(self, reason: Reason) -> Reason:
+        """The connection is gone; return why, if it was known better."""
+
+    def check(self, now: float) -> None:
+        """Give up replies that took too long."""
+
+    def next_check(self, now: float) -> float:
+        """When to check again."""
+
+
+class SessionTransport(LineTransport, Protocol):
+    """A transport that keeps the session it has opened."""
+
+    session: LineSession
+
+
+class LineOwner(Protocol):
+    """What a transport needs of the factory that its conversations belong to.
+
+    Attributes:
+        now: tells the time, in the clock's seconds.
+        reactor: the reactor, or a clock in tests.
+        policy: what a line is.
+        limits: the limits.
+        counters: the counters.
+        deadlines: checks connections when they ask for it.
+        openings: the connections whose conversation has yet to begin.
+    """
+
+    now: Callable[[], float]
+    reactor: Any
+    policy: LinePolicy
+    limits: Limits
+    counters: Counters
+    deadlines: Deadlines
+    openings: Openings
+
+    def open_session(self, transport: SessionTransport) -> LineSession:
+        """The session of a new connection; its `start` is for the transport to call."""
+
+    def session_ended(self, transport: SessionTransport, reason: Reason) -> None:
+        """A connection is gone."""
+
+    def note(self, problem: Problem, peer: Peer) -> None:
+        """Count and log what went wrong with a peer that has no session."""
 
 
 class Conversation(Protocol):

@@ -7,7 +7,7 @@ with nobody to talk to, and its stop waits for the last conversation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
@@ -18,6 +18,13 @@ from twisted.python.failure import Failure
 from twisted_sock.display import one_line
 from twisted_sock.errors import ListenError, SockError
 from twisted_sock.server import LineFactory
+
+
+class LineEndpoint(Protocol):
+    """Something to listen on for conversations in lines: any stream endpoint of Twisted's is."""
+
+    def listen(self, factory: Any) -> Deferred[IListeningPort]:
+        """Open the conversations that come as those of a `LineFactory`."""
 
 
 class LineService(Service):
@@ -31,7 +38,9 @@ class LineService(Service):
     log = Logger()
 
     def __init__(
-        self, factory: LineFactory, endpoints: Mapping[str, IStreamServerEndpoint]
+        self,
+        factory: LineFactory,
+        endpoints: Mapping[str, LineEndpoint | IStreamServerEndpoint],
     ) -> None:
         self.factory = factory
         self.endpoints = dict(endpoints)
@@ -76,6 +85,13 @@ class LineService(Service):
         stopped = self._stop_listening()
         drained = self.factory.drain()
         return DeferredList([stopped, drained]).addCallback(lambda _: None)
+
+    def reload(self) -> None:
+        """Read again what the endpoints have from files: certificates."""
+        self.log.info("reloading")
+        for endpoint in self.endpoints.values():
+            if hasattr(endpoint, "reload"):
+                endpoint.reload()
 
     def _listens(self, port: IListeningPort, name: str) -> None:
         self.ports.append(port)

@@ -18,31 +18,63 @@ from twisted.python.usage import UsageError
 from twisted_sock.display import one_line
 from twisted_sock.errors import SettingError
 from twisted_sock.plugs import describe
-from twisted_sock.settings import Limits, LinePolicy, Setting, parse_settings, settings_of
+from twisted_sock.settings import (
+    LOOPBACK,
+    Checked,
+    Datagrams,
+    Limits,
+    LinePolicy,
+    Setting,
+    Web,
+    parse_settings,
+    settings_of,
+)
+from twisted_sock.strings import escape
 
 NAME = "sockservice"
 
 #: What is given apart from the settings: flag, short flag, metavariable, default, help.
 LISTENING = (
     ("port", "p", "PORT", "1234", "TCP port to listen on, or an endpoint string"),
-    ("interface", "i", "ADDRESS", "127.0.0.1", "address that --port listens on"),
-    ("endpoint", "e", "STRING", "", "also listen on this Twisted endpoint; may be repeated"),
+    ("interface", "i", "ADDRESS", LOOPBACK, "address to listen on; 0.0.0.0 or :: for all"),
+    ("endpoint", "e", "STRING", "", "also listen on this; may be repeated"),
 )
 ANSWERING = (
     ("protocol", "", "PLUG", "echo", "what answers: a name, or a dotted path to your own"),
 )
 
+#: What the settings are about: the title of their flags, by the name of the attribute.
+SETTINGS: dict[str, tuple[str, type[Checked]]] = {
+    "policy": ("What a line is", LinePolicy),
+    "limits": ("What peers may cost (0 = no limit)", Limits),
+    "web": ("WebSocket and HTTP: ws: and wss:", Web),
+    "datagrams": ("Datagrams: udp:", Datagrams),
+}
+
+FORMS = """\
+tcp:1234                          lines over TCP
+tls:1234:certificate=server.pem   over TLS; key= clientCA= clientAuth=
+unix:/run/sock                    a UNIX socket; mode=660 owner= group=
+ws:8080                           WebSocket, POST /line, a page to try it
+wss:8443:certificate=server.pem   the same over TLS
+udp:1234                          lines in datagrams
+systemd:NAME                      a socket that systemd has opened
+tls:, ws: and wss: take unix=PATH or systemd=NAME instead of a port. All
+take interface=ADDRESS, and proxy=10.0.0.0/8 (or loopback) behind proxies
+there that send a PROXY header. Any other string of Twisted's works, too."""
+
 EXAMPLES = """\
 twistd -n sockservice --port 1234
 twistd -n sockservice --protocol str.upper
 twistd -n sockservice --framing chunk --protocol console:once=yes
+twistd -n sockservice --endpoint ws:8080 --endpoint tcp:1234
 twistd sockservice --endpoint unix:/run/shout.sock --protocol mypkg.shout.answer"""
 
 CLOSING = """\
 Sizes may end in K, M or G. SIGTERM and SIGINT finish the conversations first. Every mistake is
 one line on standard error and exit status 1."""
 
-S = TypeVar("S", LinePolicy, Limits)
+S = TypeVar("S", bound=Checked)
 
 
 def refuse(message: str) -> NoReturn:
@@ -56,7 +88,10 @@ class Options(UsageOptions):
     Attributes:
         policy: what a line is.
         limits: what peers may cost.
+        web: what `ws:` and `wss:` allow.
+        datagrams: what `udp:` allows.
         endpoints: the endpoint strings to listen on.
+        interface: the address to listen on where they name none.
         plug: the plug string of what answers.
     """
 
@@ -67,13 +102,16 @@ class Options(UsageOptions):
         if long != "endpoint"
     ] + [
         [setting.flag, None, None, setting.help]
-        for setting in (*settings_of(LinePolicy), *settings_of(Limits))
+        for _, cls in SETTINGS.values()
+        for setting in settings_of(cls)
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.policy = LinePolicy()
         self.limits = Limits()
+        self.web = Web()
+        self.datagrams = Datagrams()
         self.endpoints: list[str] = []
 
     @property
@@ -82,8 +120,13 @@ class Options(UsageOptions):
         given = self["protocol"]
         return ANSWERING[0][3] if given is None else cast(str, given)
 
+    @property
+    def interface(self) -> str:
+        """The address to listen on where an endpoint names none."""
+        return cast(str, self["interface"] or LOOPBACK)
+
     def opt_endpoint(self, description: str) -> None:
-        """Also listen on this Twisted endpoint; may be repeated."""
+        """Also listen on this; may be repeated."""
         self.endpoints.append(description)
 
     opt_e = opt_endpoint
@@ -116,11 +159,12 @@ class Options(UsageOptions):
         """Make the settings and the endpoint strings of what was given."""
         self.policy = self._settings(LinePolicy)
         self.limits = self._settings(Limits)
-        port = self["port"]
-        if self["interface"] is not None and (":" in port if port else self.endpoints):
-            raise UsageError("--interface: goes only with the number of a --port")
-        if port is not None or not self.endpoints:
+        self.web = self._settings(Web)
+        self.datagrams = self._settings(Datagrams)
+        if self["port"] is not None or not self.endpoints:
             self.endpoints.insert(0, self._port())
+        if self["interface"] is not None and all(map(has_no_address, self.endpoints)):
+            raise UsageError("--interface: nothing here listens on an address")
 
     def getUsage(self, width: int | None = None) -> str:
         """The help: the flags by what they are about."""
@@ -136,16 +180,18 @@ class Options(UsageOptions):
 
     def _port(self) -> str:
         """The endpoint string of `--port` and `--interface`."""
-        defaults = {long: default for long, _, _, default, _ in LISTENING}
-        port = defaults["port"] if self["port"] is None else self["port"]
-        interface = self["interface"] or defaults["interface"]
+        port = LISTENING[0][3] if self["port"] is None else self["port"]
         if ":" in port:
             return cast(str, port)
         if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 1 << 16):
             raise UsageError(f"--port: a number up to 65535 or an endpoint string, not {port!r}")
-        if ":" in interface:
-            return f"tcp6:{port}:interface=" + interface.replace(":", "\\:")
-        return f"tcp:{port}:interface={interface}"
+        kind = "tcp6" if ":" in self.interface else "tcp"
+        return f"{kind}:{port}:interface={escape(self.interface)}"
+
+
+def has_no_address(endpoint: str) -> bool:
+    """Whether an endpoint listens on no address of a network."""
+    return endpoint.startswith(("unix:", "systemd:"))
 
 
 def _help(width: int) -> Iterator[str]:
@@ -153,9 +199,11 @@ def _help(width: int) -> Iterator[str]:
     for title, rows in _sections():
         yield f"\n{title}"
         for flag, text in rows:
-            indented = textwrap.wrap(text, max(40, min(width, 100) - 28))
-            yield f"  {flag:25} {indented[0]}"
-            yield from (" " * 28 + line for line in indented[1:])
+            indented = textwrap.wrap(text, max(40, min(width, 100) - 30))
+            yield f"  {flag:27} {indented[0]}"
+            yield from (" " * 30 + line for line in indented[1:])
+        if rows[0][0].startswith("-p,"):
+            yield "\n  STRING is one of\n" + textwrap.indent(FORMS, "    ")
     yield "\nExamples\n" + textwrap.indent(EXAMPLES, "  ")
     yield f"\n{CLOSING}\n"
 
@@ -169,8 +217,8 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
             ("--help-protocols", "list the protocols that can be named"),
         ],
     )
-    yield "What a line is", [_setting(each) for each in settings_of(LinePolicy)]
-    yield "What peers may cost (0 = no limit)", [_setting(each) for each in settings_of(Limits)]
+    for title, cls in SETTINGS.values():
+        yield title, [_setting(each) for each in settings_of(cls)]
     yield "About", [("--help", "show this"), ("--version", "show the versions")]
 
 
@@ -180,7 +228,8 @@ def _given(long: str, short: str, meta: str, default: str, text: str) -> tuple[s
 
 
 def _setting(setting: Setting) -> tuple[str, str]:
-    return f"--{setting.flag} {setting.meta}", f"{setting.help} [{setting.shown}]"
+    shown = f" [{setting.shown}]" if setting.shown else ""
+    return f"--{setting.flag} {setting.meta}", setting.help + shown
 
 
 def settings_table(settings: Sequence[Setting]) -> str:

@@ -23,7 +23,6 @@ import builtins
 import functools
 import importlib
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +30,7 @@ from typing import Any, cast
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
+from twisted_sock import strings
 from twisted_sock.display import one_line
 from twisted_sock.errors import PlugError
 from twisted_sock.interfaces import ILinePlug, LineApplication, LineFunction
@@ -73,7 +73,10 @@ def load(plug: str) -> Handler:
     Raises:
         PlugError: it stands for nothing, cannot be imported, or cannot be used.
     """
-    name, arguments, options = _parse(plug)
+    name, arguments, texts = strings.parse(plug)
+    options = {key.replace("-", "_"): text for key, text in texts.items()}
+    if not name:
+        raise PlugError("no protocol is named; --help-protocols lists them")
     target = _import(_path(name))
     if not callable(target):
         kind = type(target).__name__
@@ -96,22 +99,6 @@ def describe() -> Iterator[tuple[str, str]]:
             yield name, f"cannot be used: {error}"
             continue
         yield name + _usage(target), summary or (inspect.getdoc(target) or "").split("\n")[0]
-
-
-def _parse(plug: str) -> tuple[str, list[str], dict[str, str]]:
-    """A plug string's name, its values without a key, and those with one."""
-    name, *parts = (part.replace("\\:", ":") for part in re.split(r"(?<!\\):", plug))
-    arguments: list[str] = []
-    options: dict[str, str] = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if equals:
-            options[key.replace("-", "_")] = value
-        else:
-            arguments.append(part)
-    if not name:
-        raise PlugError("no protocol is named; --help-protocols lists them")
-    return name, arguments, options
 
 
 def _path(name: str) -> str:

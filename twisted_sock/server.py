@@ -25,8 +25,15 @@ from twisted.logger import Logger
 from twisted_sock.deadlines import Deadlines
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.framing import make_framer
-from twisted_sock.interfaces import LineApplication, LineFunction, LineReceiver
+from twisted_sock.interfaces import (
+    LineApplication,
+    LineFunction,
+    LineReceiver,
+    Peer,
+    SessionTransport,
+)
 from twisted_sock.metrics import Counters
+from twisted_sock.openings import Openings
 from twisted_sock.protocol import LineProtocol
 from twisted_sock.session import Common, Session
 from twisted_sock.settings import Limits, LinePolicy
@@ -79,11 +86,12 @@ class LineFactory(Factory):
         self.deadlines = Deadlines(reactor)
         self._new_handler = _maker(handler)
         self._application = handler
+        self.openings = Openings(self.now, self.deadlines, self.limits)
         self._common = Common(reactor, self.limits, self.counters)
-        self._streams: set[LineStream] = set()
-        self._refused: set[LineStream] = set()
+        self._open: set[SessionTransport] = set()
+        self._refused: set[SessionTransport] = set()
         self._hosts: Counter[str] = Counter()
-        self._host_of: dict[LineStream, str] = {}
+        self._host_of: dict[SessionTransport, str] = {}
         self._waiters: list[Deferred[None]] = []  # for the last connection to go
         self._drain_deadline: IDelayedCall | None = None
         self._started = False
@@ -101,46 +109,52 @@ class LineFactory(Factory):
         self._stop_if_over()
 
     def buildProtocol(self, addr: IAddress | None) -> LineStream:  # type: ignore[override]
-        """The protocol of a new connection (see `Factory`)."""
-        return LineStream(self, make_framer(self.policy))
+        """The protocol of a new connection (see `Factory`); `addr` may be a `Peer`."""
+        peer = addr if isinstance(addr, Peer) else None
+        careful = self.policy.foreign == "close"
+        return LineStream(self, make_framer(self.policy), peer, careful)
 
-    # What a stream calls.
+    # What a transport calls (see `LineOwner`).
 
-    def open_session(self, stream: LineStream) -> Session:
+    def open_session(self, transport: SessionTransport) -> Session:
         """The session of a new connection; if there is no room, one that says so and closes."""
         self.counters.opened += 1
         self.counters.current += 1
-        refusal = self._refusal(stream)
-        self._streams.add(stream)
+        refusal = self._refusal(transport)
+        self._open.add(transport)
         handler: LineFunction | LineReceiver
         try:
             handler = self._new_handler()
         except BaseException as error:
             handler = Unmade(error)
         if refusal is not None:
-            self._refused.add(stream)
+            self._refused.add(transport)
             told = len(self._refused) <= REFUSALS
-            return Refused(stream, handler, self._common, refusal, told)
+            return Refused(transport, handler, self._common, refusal, told)
         if self.limits.max_per_peer:
             # Behind a proxy the address may be another one when the connection ends.
-            self._host_of[stream] = stream.peer.host
-            self._hosts[stream.peer.host] += 1
-        return Session(stream, handler, self._common)
+            self._host_of[transport] = transport.peer.host
+            self._hosts[transport.peer.host] += 1
+        return Session(transport, handler, self._common)
 
-    def session_ended(self, stream: LineStream, reason: Reason) -> None:
+    def session_ended(self, transport: SessionTransport, reason: Reason) -> None:
         """A connection is gone."""
         self.counters.current -= 1
         self.counters.closed[reason] += 1
-        self._streams.discard(stream)
-        if stream in self._refused:
-            self._refused.discard(stream)
-        elif stream in self._host_of:
-            host = self._host_of.pop(stream)
+        self._open.discard(transport)
+        if transport in self._refused:
+            self._refused.discard(transport)
+        elif transport in self._host_of:
+            host = self._host_of.pop(transport)
             self._hosts[host] -= 1
             if not self._hosts[host]:
                 del self._hosts[host]
         self._see_whether_drained()
         self._stop_if_over()
+
+    def note(self, problem: Problem, peer: Peer) -> None:
+        """Count and log what went wrong with a peer that has no session."""
+        self._common.incidents.problem(problem, peer, known=False)
 
     # What an application calls.
 
@@ -159,33 +173,34 @@ class LineFactory(Factory):
                 self._drain_deadline = self.reactor.callLater(
                     self.limits.drain_timeout, self._abort_all
                 )
-            for stream in list(self._streams):
-                stream.session.drain()
+            self.openings.end()
+            for transport in list(self._open):
+                transport.session.drain()
             self._see_whether_drained()
         return done
 
     # Inside.
 
-    def _refusal(self, stream: LineStream) -> Reason | None:
+    def _refusal(self, transport: SessionTransport) -> Reason | None:
         """Why there is no room for one more, if there is none."""
         limits = self.limits
         if self._waiters:
             return Reason.SHUTDOWN
-        if 0 < limits.max_connections <= len(self._streams) - len(self._refused):
+        if 0 < limits.max_connections <= len(self._open) - len(self._refused):
             return Reason.BUSY
-        host = stream.peer.host if limits.max_per_peer else ""
+        host = transport.peer.host if limits.max_per_peer else ""
         if host and limits.max_per_peer <= self._hosts[host]:
             return Reason.BUSY
         return None
 
     def _abort_all(self) -> None:
         self._drain_deadline = None
-        self.log.warn("{count} connections were not finished in time", count=len(self._streams))
-        for stream in list(self._streams):
-            stream.session.abort()
+        self.log.warn("{count} connections were not finished in time", count=len(self._open))
+        for transport in list(self._open):
+            transport.session.abort()
 
     def _see_whether_drained(self) -> None:
-        if not self._waiters or len(self._streams) > len(self._refused):
+        if not self._waiters or len(self._open) > len(self._refused):
             return
         if self._drain_deadline is not None:
             self._drain_deadline.cancel()
@@ -196,7 +211,7 @@ class LineFactory(Factory):
 
     def _stop_if_over(self) -> None:
         """Stop the application once nobody listens and nobody talks."""
-        if self._started and not self.numPorts and not self._streams:
+        if self._started and not self.numPorts and not self._open:
             self._started = False
             if isinstance(self._application, LineApplication):
                 self._application.stop()
@@ -214,13 +229,13 @@ class Refused(Session):
 
     def __init__(
         self,
-        stream: LineStream,
+        transport: SessionTransport,
         handler: LineFunction | LineReceiver,
         common: Common,
         reason: Reason,
         told: bool,
     ) -> None:
-        super().__init__(stream, handler, common)
+        super().__init__(transport, handler, common)
         self._refusal = Problem(reason)
         self._told_so = told
 

@@ -302,6 +302,19 @@ class Session:
         oldest = self._work.oldest if self._work else now
         return min(oldest, now) + (self._common.limits.reply_timeout or math.inf)
 
+    def words(self, problem: Problem) -> str | None:
+        """How to tell the peer of a problem: as the line protocol has it; None for silence."""
+        if self._protocol is None:
+            return str(problem)
+        try:
+            words = self._protocol.problem_line(problem)
+            if words is not None and not isinstance(words, str):
+                raise TypeError(f"problem_line must return a str or None, not {words!r}")
+        except BaseException:
+            self._common.incidents.failure(Failure(), self.peer)
+            return str(problem)
+        return words
+
     # What the user's code calls.
 
     @property
@@ -500,7 +513,7 @@ class Session:
     def _failed(self, failure: Failure) -> str | None:
         """Log a failure of the user's code; return what to tell the peer."""
         id = self._common.incidents.failure(failure, self.peer)
-        return self._words(Problem(Reason.INTERNAL, id))
+        return self.words(Problem(Reason.INTERNAL, id))
 
     def _note(self, problem: Problem) -> None:
         """Count a problem; log the first of its kind on this connection."""
@@ -512,25 +525,13 @@ class Session:
 
     def _say(self, problem: Problem) -> None:
         """Tell the peer, in the order of its lines."""
-        self._accept(self._words(problem))
+        self._accept(self.words(problem))
 
     def _too_late(self) -> str | None:
         """Note that a reply did not come in time; return what to tell the peer."""
         problem = Problem(Reason.TIMEOUT)
         self._note(problem)
-        return self._words(problem)
-
-    def _words(self, problem: Problem) -> str | None:
-        if self._protocol is None:
-            return str(problem)
-        try:
-            words = self._protocol.problem_line(problem)
-            if words is not None and not isinstance(words, str):
-                raise TypeError(f"problem_line must return a str or None, not {words!r}")
-        except BaseException:
-            self._common.incidents.failure(Failure(), self.peer)
-            return str(problem)
-        return words
+        return self.words(problem)
 
     def _tell_lost(self, protocol: LineReceiver, reason: Reason) -> None:
         """Tell the user's code that it is over; log what it raises."""
@@ -576,7 +577,7 @@ class Session:
         id = self._common.incidents.failure(failure, self.peer)
         problem = Problem(Reason.INTERNAL, id)
         try:
-            words = self._words(problem)
+            words = self.words(problem)
             if words is not None:
                 self._send([words])
         except (TypeError, ValueError):

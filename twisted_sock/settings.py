@@ -17,6 +17,9 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from twisted_sock.errors import SettingError
 
+#: The address that is listened on unless another is asked for: nobody from outside gets in.
+LOOPBACK = "127.0.0.1"
+
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -29,7 +32,7 @@ class Setting:
         default: its default, of type `str`, `int` or `float`.
         help: what it does.
         unit: "bytes", "seconds", or empty.
-        choices: the words allowed; empty for a number.
+        choices: the words allowed; empty for a number or a free text.
     """
 
     name: str
@@ -46,7 +49,9 @@ class Setting:
     @property
     def meta(self) -> str:
         """What stands for a value in the help."""
-        return "WORD" if self.choices else self.unit.upper() or "N"
+        if isinstance(self.default, str):
+            return "WORD" if self.choices else "TEXT"
+        return self.unit.upper() or "N"
 
     @property
     def shown(self) -> str:
@@ -59,7 +64,7 @@ class Setting:
         Raises:
             SettingError: it stands for none.
         """
-        if self.choices:
+        if isinstance(self.default, str):
             return text
         try:
             if isinstance(self.default, float):
@@ -81,6 +86,8 @@ class Setting:
     def _allows(self, value: object) -> bool:
         if self.choices:
             return value in self.choices
+        if isinstance(self.default, str):
+            return isinstance(value, str) and value.isprintable()
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if isinstance(self.default, int) and not isinstance(value, int):
@@ -91,6 +98,8 @@ class Setting:
         """What a value must be, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if isinstance(self.default, str):
+            return "a text in one line"
         kind = "a number" if isinstance(self.default, float) else "a whole number"
         return f"{kind} of {self.unit}, 0 or more" if self.unit else f"{kind}, 0 or more"
 
@@ -102,7 +111,7 @@ def knob(default: Any, help: str, unit: str = "", choices: tuple[str, ...] = ())
         default: its value when nothing is said; its type is that of all values.
         help: what it does, for `--help`.
         unit: of a number, in words; "bytes" may be written with k, m or g behind.
-        choices: the words it may be; empty for a number.
+        choices: the words it may be; empty for a number or a free text.
     """
     return dataclasses.field(
         default=default, metadata={"help": help, "unit": unit, "choices": choices}
@@ -166,6 +175,12 @@ class LinePolicy(Checked):
         "a last line without a delimiter: deliver it or drop it",
         choices=("deliver", "drop"),
     )
+    foreign: str = knob(
+        "close",
+        "a stream that begins with an HTTP request or a TLS greeting: close it, or deliver it "
+        "as lines",
+        choices=("close", "deliver"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +194,15 @@ class Limits(Checked):
     window: int = knob(1, "lines of one connection in work at once; 1: one after another")
     max_connections: int = knob(10000, "connections at once; one more is told busy")
     max_per_peer: int = knob(0, "connections at once from one address; one more is told busy")
+    handshake_timeout: float = knob(
+        5.0,
+        "drop a connection whose TLS handshake, PROXY header or HTTP request is not there after "
+        "so long",
+        "seconds",
+    )
+    max_handshakes: int = knob(
+        1000, "connections that are still at that; one more drops the oldest of them"
+    )
     idle_timeout: float = knob(
         600.0, "close after nothing was sent or received for so long", "seconds"
     )
@@ -199,6 +223,59 @@ class Limits(Checked):
     )
     drain_timeout: float = knob(
         10.0, "when stopping, cut off what is not finished after so long", "seconds"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web(Checked):
+    """What the endpoints `ws:` and `wss:` allow: WebSocket, `POST /line` and the page.
+
+    Raises:
+        SettingError: a value is negative or not among its choices.
+    """
+
+    origins: str = knob(
+        "",
+        "web pages that may use it besides its own, with commas: https://a.example; * = all",
+    )
+    hosts: str = knob(
+        "",
+        "names that it is called by, with commas; localhost and IP addresses always work; * = any",
+    )
+    page: str = knob("on", "the console for browsers at /", choices=("on", "off"))
+    binary: str = knob(
+        "refuse", "a binary message: refuse it, or take it for text", choices=("refuse", "text")
+    )
+    deflate: str = knob(
+        "off", "compressed messages (costs memory and time)", choices=("off", "on")
+    )
+    max_message: int = knob(65536, "longest WebSocket message", "bytes")
+    max_body: int = knob(1 << 20, "longest body of a POST", "bytes")
+    max_head: int = knob(16384, "longest head of an HTTP request", "bytes")
+    ping_after: float = knob(20.0, "ping a WebSocket that was silent so long", "seconds")
+    ping_timeout: float = knob(
+        20.0, "cut off a WebSocket that does not answer it after so long", "seconds"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datagrams(Checked):
+    """What the endpoint `udp:` allows.
+
+    Raises:
+        SettingError: a value is negative or not among its choices.
+    """
+
+    max_datagram: int = knob(1472, "longest datagram, either way", "bytes")
+    max_udp_peers: int = knob(
+        1000, "peers with a conversation at once; one more ends the one silent longest"
+    )
+    udp_timeout: float = knob(60.0, "a peer's conversation ends after such a silence", "seconds")
+    udp_answers: str = knob(
+        "smaller",
+        "smaller: never more bytes than were asked with, so that nobody can use us against "
+        "others; any: whatever there is to say",
+        choices=("smaller", "any"),
     )
 
 

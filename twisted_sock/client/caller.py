@@ -44,6 +44,7 @@ from twisted_sock.deadlines import Deadlines
 from twisted_sock.display import one_line
 from twisted_sock.errors import WORDS, NotConnected, Reason, RequestError
 from twisted_sock.framing import make_framer
+from twisted_sock.interfaces import LineOwner
 from twisted_sock.replies import resolve
 from twisted_sock.session import Common, Session
 from twisted_sock.settings import (
@@ -54,7 +55,7 @@ from twisted_sock.settings import (
     Requests,
     Retry,
 )
-from twisted_sock.transports.stream import LineStream, StreamOwner
+from twisted_sock.transports.stream import LineStream
 
 #: What `on_push` may return.
 PushReply = str | None | Awaitable[str | None]
@@ -250,7 +251,7 @@ class Caller:
         """The protocol of a new connection; None when none is wanted."""
         if self.state is not ClientState.CONNECTING or self._stream is not None:
             return None
-        return LineStream(cast(StreamOwner, self), make_framer(self.policy))
+        return LineStream(cast(LineOwner, self), make_framer(self.policy))
 
     def stop(self) -> Deferred[None]:
         """Take nothing any more, let go of what is asked, close the connection.

@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
@@ -33,12 +33,10 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_sock.deadlines import Deadlines
 from twisted_sock.errors import Problem, Reason
+from twisted_sock.foreign import FirstLine
 from twisted_sock.framing import Framer, Run
-from twisted_sock.interfaces import Peer
-from twisted_sock.metrics import Counters
-from twisted_sock.settings import Limits
+from twisted_sock.interfaces import LineOwner, LineSession, Peer
 
 #: Bytes that Twisted's transports hold before they say "enough", and that are gathered here
 #: before they are handed down.
@@ -54,87 +52,6 @@ AFTER_ACT = 1.0
 LOOKS = 4
 
 
-class StreamSession(Protocol):
-    """What a stream needs of a session.
-
-    Attributes:
-        rested: when a reply that had to be waited for was last done, in the clock's seconds.
-    """
-
-    rested: float
-
-    @property
-    def busy(self) -> bool:
-        """Whether a reply is in work or a line waits for one."""
-
-    def start(self) -> None:
-        """The connection is made."""
-
-    def answer(self, lines: list[str]) -> list[str]:
-        """Lines came, and nothing else; return replies to send now."""
-
-    def receive(self, runs: list[Run]) -> None:
-        """Lines and problems came, in order."""
-
-    def shorten(self) -> None:
-        """The replies were large: answer fewer lines at once."""
-
-    def hold(self) -> None:
-        """The transport has enough: wait until it is writable."""
-
-    def send_each(self, lines: list[str]) -> None:
-        """Send lines one by one, as together they could not be sent."""
-
-    def end_input(self) -> None:
-        """The peer has finished."""
-
-    def writable(self) -> None:
-        """The transport has room again."""
-
-    def fail(self, problem: Problem) -> None:
-        """Tell the peer of a problem that ends the conversation, and close."""
-
-    def cut(self, problem: Problem) -> None:
-        """Drop a connection with a problem that its peer cannot be told."""
-
-    def drain(self) -> None:
-        """Take no more lines, answer those that came, close."""
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-
-    def lost(self, reason: Reason) -> Reason:
-        """The connection is gone; return why, if it was known better."""
-
-    def check(self, now: float) -> None:
-        """Give up replies that took too long."""
-
-    def next_check(self, now: float) -> float:
-        """When to check again."""
-
-
-class StreamOwner(Protocol):
-    """What a stream needs of the factory that made it.
-
-    Attributes:
-        now: tells the time, in the clock's seconds.
-        limits: the limits.
-        counters: the counters.
-        deadlines: checks streams when they ask for it.
-    """
-
-    now: Callable[[], float]
-    limits: Limits
-    counters: Counters
-    deadlines: Deadlines
-
-    def open_session(self, stream: LineStream) -> StreamSession:
-        """The session of a new connection."""
-
-    def session_ended(self, stream: LineStream, reason: Reason) -> None:
-        """A connection is gone."""
-
-
 class State(enum.IntEnum):
     """How far a connection is; the numbers only grow."""
 
@@ -148,6 +65,8 @@ class State(enum.IntEnum):
 OPEN, CLOSING = State.OPEN, State.CLOSING  # looked up for every chunk
 NEVER = math.inf
 
+Rules = tuple[tuple[Callable[[Any, float], float], Callable[[Any], object]], ...]
+
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class LineStream:
@@ -156,6 +75,8 @@ class LineStream:
     Args:
         owner: the factory.
         framer: cuts the stream into lines.
+        peer: who is at the other end; whom the transport names when left out.
+        careful: whether to see first that the peer speaks no other protocol.
     """
 
     __slots__ = (
@@ -170,6 +91,7 @@ class LineStream:
         "_mark",
         "_moved",
         "_owner",
+        "_peer",
         "_queue",
         "_queued",
         "bucket",
@@ -178,12 +100,20 @@ class LineStream:
         "transport",
     )
 
-    session: StreamSession
+    session: LineSession
     transport: Any  # ITransport, and what of its kin it has
+    rules: ClassVar[Rules]  # what is checked; see below
 
-    def __init__(self, owner: StreamOwner, framer: Framer) -> None:
+    def __init__(
+        self,
+        owner: LineOwner,
+        framer: Framer,
+        peer: Peer | None = None,
+        careful: bool = False,
+    ) -> None:
         self._owner = owner
-        self._framer = framer
+        self._framer = FirstLine(framer, self._go_on_with) if careful else framer
+        self._peer = peer
         self.state = State.OPEN
         self.bucket = 0.0
         self._input_over = False
@@ -273,7 +203,7 @@ class LineStream:
     @property
     def peer(self) -> Peer:
         """Who is at the other end."""
-        return Peer(self.transport.getPeer())
+        return self._peer or Peer(self.transport.getPeer())
 
     def send(self, lines: list[str]) -> bool:
         """Send some lines (see `LineTransport`)."""
@@ -366,11 +296,17 @@ class LineStream:
 
     # Input.
 
+    def _go_on_with(self, framer: Framer) -> None:
+        """The peer does speak in lines."""
+        self._framer = framer
+
     def _receive(self, data: bytes) -> None:
         """Take a chunk that the short way is not for."""
-        framer = self._framer
-        runs = framer.feed(data)
-        if not framer.partial:
+        self._take(self._framer.feed(data))
+
+    def _take(self, runs: list[Run]) -> None:
+        """Take what a chunk has completed."""
+        if not self._framer.partial:
             self._begun = NEVER
         elif runs or self._begun == NEVER:
             self._begun = self._active
@@ -440,7 +376,7 @@ class LineStream:
         self.session.check(now)
         if self._choked or self.state in (State.ENDING, State.CLOSING):
             self._look()
-        for due, act in RULES:
+        for due, act in self.rules:
             if due(self, now) <= now:
                 act(self)
                 return max(self._next_check(now), now + AFTER_ACT)
@@ -455,7 +391,7 @@ class LineStream:
         """The first time at which anything can be due."""
         if self.state is State.GONE:
             return NEVER
-        times = [due(self, now) for due, _ in RULES]
+        times = [due(self, now) for due, _ in self.rules]
         look = self._look_again(now)
         return min(*times, look, self.session.next_check(now))
 
@@ -515,12 +451,13 @@ class LineStream:
 
 
 #: When a rule is broken (in the clock's seconds, given what is known now), and what is done then.
-RULES = (
-    (LineStream._stuck_at, LineStream._give_up),
+RULES: Rules = (
+    (LineStream._stuck_at, lambda stream: stream._give_up()),
     (LineStream._slow_at, lambda stream: stream.session.cut(Problem(Reason.SLOW))),
     (LineStream._partial_at, lambda stream: stream.session.fail(Problem(Reason.PARTIAL))),
     (LineStream._idle_at, lambda stream: stream.session.fail(Problem(Reason.IDLE))),
 )
+LineStream.rules = RULES
 
 
 def _progress(transport: Any) -> object:
