@@ -9,20 +9,23 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from twisted_sock.errors import ListenError, PlugError
+from twisted_sock.errors import ListenError, PlugError, SettingError
 from twisted_sock.fast_reactor import fast
-from twisted_sock.listening import LineService
+from twisted_sock.listeners import server_endpoint
+from twisted_sock.listening import LineEndpoint, LineService
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load
 from twisted_sock.server import LineFactory
 from twisted_sock.settings import Limits
+from twisted_sock.systemd import Notifier
 
 __all__ = ["Options", "makeService"]
 
@@ -45,7 +48,55 @@ class CannotStart(SystemExit, Exception):
 
 
 class SockService(LineService):
-    """The service of the command line: says in one line why it cannot start."""
+    """The service of the command line.
+
+    It says in one line why it cannot start, tells systemd how it is, and reloads on SIGHUP.
+
+    Args:
+        factory: the factory.
+        endpoints: what to listen on, by a name for errors and logs.
+        reactor: the reactor.
+        notifier: tells systemd.
+    """
+
+    def __init__(
+        self,
+        factory: LineFactory,
+        endpoints: Mapping[str, LineEndpoint],
+        reactor: Any,
+        notifier: Notifier,
+    ) -> None:
+        super().__init__(factory, endpoints)
+        self._reactor = reactor
+        self._notifier = notifier
+
+    def startService(self) -> None:
+        """Listen; from when the reactor runs, reload on SIGHUP."""
+        super().startService()
+        self._reactor.callWhenRunning(self._runs)
+
+    def _runs(self) -> None:
+        signal.signal(signal.SIGHUP, self._hung_up)
+        self._notifier.ready(self._status())
+
+    def _hung_up(self, *_: object) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """Read again what the endpoints have from files, unless the service is stopping."""
+        if not self.running:
+            return
+        self._notifier.reloading()
+        super().reload()
+        self._notifier.ready(self._status())
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, then drain (see `LineService`)."""
+        self._notifier.stopping("finishing the conversations")
+        return super().stopService()
+
+    def _status(self) -> str:
+        return f"listening on {', '.join(self.endpoints)}"
 
     def privilegedStartService(self) -> None:
         """Listen on every endpoint; exit with status 1 when one cannot be listened on."""
@@ -68,21 +119,27 @@ def makeService(options: Options) -> SockService:
     reactor = fast(global_reactor)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    endpoints = {text: _endpoint(reactor, text) for text in options.endpoints}
+    endpoints = {text: _endpoint(reactor, text, options) for text in options.endpoints}
     try:
         handler = load(options.plug)
         limits = within_open_files(options.limits)
         factory = LineFactory(handler, policy=options.policy, limits=limits)
     except (PlugError, TypeError) as error:
         refuse(f"--protocol {options.plug}: {error}")
-    return SockService(factory, endpoints)
+    return SockService(factory, endpoints, reactor, Notifier.from_environment(reactor))
 
 
-def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
+def _endpoint(reactor: Any, text: str, options: Options) -> LineEndpoint:
     try:
-        return IStreamServerEndpoint(serverFromString(reactor, description))
-    except Exception as error:
-        refuse(f"--endpoint {description}: {error}")
+        return server_endpoint(
+            text,
+            reactor,
+            interface=options.interface,
+            web=options.web,
+            datagrams=options.datagrams,
+        )
+    except SettingError as error:
+        refuse(f"--endpoint {text}: {error}")
 
 
 def within_open_files(limits: Limits) -> Limits:

@@ -355,3 +355,13 @@ def test_a_plug_of_an_installed_package_leaves_the_reactor_to_choose(twistd, ins
     server.wait_until_it_listens()
     assert "AsyncioSelectorReactor" in server.out.text
     assert ask(server.port, b"hello\n") == b"HELLO!\n"
+
+
+def test_sighup_reloads_and_harms_nobody(serve):
+    server = serve()
+    with Client(server.port) as client:
+        assert client.ask(b"before\n") == b"before\n"
+        for _ in range(2):
+            server.tell(signal.SIGHUP)
+            server.out.expect("reloading")
+        assert client.ask(b"after\n") == b"after\n"
