@@ -1,6 +1,8 @@
 """Where to connect to: what a person may write, and what is said about the rest."""
 
+import os
 import sys
+from unittest.mock import patch
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
@@ -8,6 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock.endpoints import FORMS, LONGEST_PATH, client_endpoint, split
 from twisted_sock.errors import SettingError
+from twisted_sock.transports.websocket_client import WebSocketEndpoint
+
+WEBSOCKETS = "twisted_sock.transports.websocket_client"
 
 GOOD = {
     "1234": ("tcp", "127.0.0.1", 1234, ""),
@@ -23,6 +28,22 @@ GOOD = {
     "tls:host:443:trustRoots=/etc/ssl": ("tls", "host", 443, ":trustRoots=/etc/ssl"),
     "unix:/run/line.sock": ("unix", "/run/line.sock", 0, ""),
     "unix:line.sock": ("unix", "line.sock", 0, ""),
+    "ws://host": ("ws", "host", 80, ""),
+    "ws://host/": ("ws", "host", 80, ""),
+    "ws://host:1234": ("ws", "host", 1234, ""),
+    "ws://[::1]:1234/path?query=1:2": ("ws", "::1", 1234, r":path=/path?query\=1\:2"),
+    "ws://[::1]/é": ("ws", "::1", 80, ":path=/é"),
+    "ws://host?a": ("ws", "host", 80, ":path=/?a"),
+    "wss://host": ("wss", "host", 443, ""),
+    "wss://host:8443//x//": ("wss", "host", 8443, ":path=//x//"),
+    "ws:host:80": ("ws", "host", 80, ""),
+    "ws:[::1]:80:path=/chat": ("ws", "::1", 80, ":path=/chat"),
+    "wss:host:443:trustRoots=/etc/ssl:path=/a": (
+        "wss",
+        "host",
+        443,
+        ":trustRoots=/etc/ssl:path=/a",
+    ),
 }
 
 BAD = {
@@ -47,8 +68,26 @@ BAD = {
     "unix:": "no path",
     "unix:/" + "é" * 60: "bytes",
     "tls:host": "no port",
-    "ws://host/": "WebSocket is not there yet",
-    "wss:host": "WebSocket is not there yet",
+    "ws:host": "no port",
+    "wss:host": "no port",
+    "ws:": "no port",
+    "ws://": "no host",
+    "ws:///path": "no host",
+    "ws://:1234/": "no host",
+    "ws://host:": "a number up to 65535, not ''",
+    "ws://host:x/": "not 'x'",
+    "ws://host:0/": "not '0'",
+    "ws://::1/": "brackets",
+    "ws://::1:1234/": "brackets",
+    "ws://me:secret@host/": "a name and a password cannot be given",
+    "ws://host/#there": "no #",
+    "ws://host#there": "no #",
+    "ws://host/a b": "no space",
+    "ws://host/a\nb": "no space",
+    "ws://host:1:2/": "'2'",
+    "ws:host:1:path=x": "begins with /",
+    "ws:host:1:path=": "begins with /",
+    "ws:host:1:trustRoots=/etc": "only path=/..., not 'trustRoots=/etc'",
 }
 
 
@@ -71,6 +110,9 @@ class ClientEndpointTest(SynchronousTestCase):
             ("localhost:1234", HostnameEndpoint),
             ("[::1]:1234", HostnameEndpoint),
             ("unix:/run/line.sock", UNIXClientEndpoint),
+            ("ws://localhost:1234", WebSocketEndpoint),
+            ("ws:localhost:1234", WebSocketEndpoint),
+            ("wss://localhost", WebSocketEndpoint),
         ):
             self.assertIsInstance(client_endpoint(text, reactor), kind)
 
@@ -89,12 +131,39 @@ class ClientEndpointTest(SynchronousTestCase):
         words = "tls:localhost:1: TLS needs `pip install 'twisted_sock[tls]'`"
         self.assertEqual(str(error), words)
 
+    def test_websockets(self):
+        for text, asked in (
+            ("ws://host", ("host", 80, "/", False)),
+            ("ws://[::1]:1234/path?query=1:2", ("::1", 1234, "/path?query=1:2", False)),
+            (r"ws:host:1234:path=/a\:b", ("host", 1234, "/a:b", False)),
+            ("wss://host/x", ("host", 443, "/x", True)),
+            ("wss:host:1:path=/x:trustRoots=/etc", ("host", 1, "/x", True)),
+            (f"wss:host:1:trustRoots={os.sep}", ("host", 1, "/", True)),
+        ):
+            to = client_endpoint(text, reactor).url
+            self.assertEqual((to.host, to.port, to.resource_name, to.secure), asked)
+
+    def test_websockets_that_are_not_installed(self):
+        for text in ("ws://localhost", "wss://localhost"):
+            with patch.dict(sys.modules, {WEBSOCKETS: None}):
+                error = self.assertRaises(SettingError, client_endpoint, text, reactor)
+            words = f"{text}: WebSocket needs `pip install 'twisted_sock[web]'`"
+            self.assertEqual(str(error), words)
+
     def test_timeout(self):
         self.assertEqual(client_endpoint("1234", reactor)._timeout, 30)
         self.assertEqual(client_endpoint("1234", reactor, 0.5)._timeout, 0.5)
         self.assertEqual(client_endpoint("unix:/x", reactor, 5)._timeout, 5)
+        self.assertEqual(client_endpoint("ws://x", reactor, 5).timeout, 5)
 
     def test_bad(self):
-        for text in (*BAD, "tls:host:1:wat=1", "tls:host:1:trustRoots=/nonexistent"):
+        for text in (
+            *BAD,
+            "tls:host:1:wat=1",
+            "tls:host:1:trustRoots=/nonexistent",
+            "wss:host:1:wat=1",
+            "wss:host:1:path=/:trustRoots=/nonexistent",
+            f"ws://{'x' * 64}é.example/",
+        ):
             error = self.assertRaises(SettingError, client_endpoint, text, reactor)
             self.assertTrue(str(error).startswith(f"{text}: not an endpoint, "), str(error))

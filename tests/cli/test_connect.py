@@ -147,7 +147,7 @@ class MemoryCase(SynchronousTestCase):
 
     def push(self, line):
         """The server says something unasked."""
-        for stream in list(self.endpoint.factory._streams):
+        for stream in list(self.endpoint.factory._open):
             stream.session.sendLine(line)
         self.flow()
 

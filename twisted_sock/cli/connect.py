@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from importlib.util import find_spec
 from typing import Any
 
@@ -49,7 +50,7 @@ class Options(TalkOptions):
         "Talks to a line server. At a terminal: a line editor with history, and what comes is\n"
         "shown with the time and made safe to show. From a pipe or file: sends all, prints all\n"
         "that comes, exactly, and ends when the peer has finished.\n\n"
-        f"ENDPOINT is {FORMS}."
+        + textwrap.fill(f"ENDPOINT is {FORMS}.", 90)
     )
     texts = (("first", "LINE", "send this first, whenever connected; may be repeated"),)
     settings = (FRAMING, DELIMITER, MAX_LINE, RECONNECT, TIMEOUT, LINGER)

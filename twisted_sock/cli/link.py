@@ -134,7 +134,7 @@ class Link:
         """Send what is unsent, then close the sending side.
 
         Returns:
-            Whether the peer can be told; through TLS it cannot.
+            Whether the peer can be told; through TLS or a WebSocket it cannot.
         """
         self._backoff = None
         if self._wire is None or not self._wire.halves:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -49,8 +50,7 @@ class Options(TalkOptions):
     arguments = "[OPTION]... ENDPOINT LINE..."
     summary = (
         "Sends some lines, prints the answers, and exits. With --framing chunk each line goes\n"
-        "when the one before is answered.\n\n"
-        f"ENDPOINT is {FORMS}."
+        "when the one before is answered.\n\n" + textwrap.fill(f"ENDPOINT is {FORMS}.", 90)
     )
     texts = (
         ("answers", "N", "wait for so many; 0 = until the peer closes [one for each line]"),

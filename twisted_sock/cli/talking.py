@@ -23,7 +23,8 @@ DELIMITER = Setting("delimiter", "lf", "what ends the lines that are sent", "", 
 LINGER = Setting(
     "linger",
     2.0,
-    "through TLS the end of the input cannot be told: close when nothing came for so long",
+    "through TLS and WebSockets the end of the input cannot be told: close when nothing came for "
+    "so long",
     "seconds",
     (),
 )
@@ -41,6 +42,12 @@ class TalkOptions(CommandOptions):
         super().__init__()
         self.endpoint = ""
         self.first: list[str] = []
+
+    def postOptions(self) -> None:
+        """See that the options go together."""
+        super().postOptions()
+        if self["framing"] == "chunk" and split(self.endpoint)[0] in ("ws", "wss"):
+            raise UsageError("--framing: a WebSocket has messages already: each is a line or some")
 
     def encode(self, line: str) -> bytes:
         """The bytes to send for a line."""

@@ -112,12 +112,11 @@ class Wire(TwistedProtocol):
 
 @implementer(IHalfCloseableProtocol)
 class PlainWire(Wire):
-    """One connection by TCP or through a UNIX socket."""
-
-    halves = True
+    """One connection by TCP, through a UNIX socket, or over a WebSocket."""
 
     def connectionMade(self) -> None:
         """The connection is made (see `IProtocol`)."""
+        self.halves = hasattr(self.transport, "loseWriteConnection")
         super().connectionMade()
         self._link.opened(self)
 
