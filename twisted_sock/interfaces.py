@@ -145,9 +145,11 @@ class LineSession(Protocol):
     """What a transport needs of a session.
 
     Attributes:
+        reason: why the conversation ends or has ended; None while it goes on.
         rested: when a reply that had to be waited for was last done, in the clock's seconds.
     """
 
+    reason: Reason | None
     rested: float
 
     @property
