@@ -12,7 +12,7 @@ from benchmarks import load, report
 from benchmarks.bench import Bench, tell
 from benchmarks.plan import FULL, QUICK, Plan, raise_open_files
 from benchmarks.process import Cores, end_on_sigterm
-from benchmarks.registry import SERVERS
+from benchmarks.registry import OURS, SERVERS, WEBSOCKET
 from benchmarks.sections import FEW, INLINE, SECTIONS
 from benchmarks.store import CHART, RESULTS, Store
 
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [server for server in SERVERS if server.name in names]
     absent = {each.name: why for each in chosen if (why := each.missing())}
     sections = [name for name in SECTIONS if name in options.sections]
+    if "websocket" in sections and OURS.name in names:
+        absent |= {each.name: why for each in WEBSOCKET if (why := each.missing())}
     if why := load.missing():
         absent[load.PROGRAM] = why
         sections = [name for name in sections if name not in INLINE]

@@ -28,19 +28,29 @@ class ClosedLoop(contextlib.ExitStack):
         answer: what the server sends for it.
         clients: connections.
         depth: lines of a batch.
+        request: what is sent first of all, answered by a head as of HTTP; nothing for none.
 
     Raises:
         BenchError: the server does not answer so.
     """
 
-    def __init__(self, port: int, line: bytes, answer: bytes, *, clients: int, depth: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        line: bytes,
+        answer: bytes,
+        *,
+        clients: int,
+        depth: int,
+        request: bytes = b"",
+    ) -> None:
         super().__init__()
         self._depth = depth
         self._epoll = self.enter_context(select.epoll())
         self._connections: dict[int, _Connection] = {}
         with contextlib.ExitStack() as opened:
             for _ in range(clients):
-                connected = opened.enter_context(_connect(port, line, answer))
+                connected = opened.enter_context(_connect(port, line, answer, request))
                 connection = _Connection(connected, line * depth, len(answer) * depth)
                 self._connections[connected.fileno()] = connection
                 self._epoll.register(connected, select.EPOLLIN)
@@ -134,11 +144,14 @@ class _Connection:
         return self._owed == 0
 
 
-def _connect(port: int, line: bytes, answer: bytes) -> socket.socket:
+def _connect(port: int, line: bytes, answer: bytes, request: bytes) -> socket.socket:
     """A connection on which one line was answered as it should be."""
     try:
         connected = socket.create_connection((HOST, port), timeout=10)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if request:
+            connected.sendall(request)
+            _head(connected)
         connected.sendall(line)
         heard = b""
         while len(heard) < len(answer) and (more := connected.recv(READ)):
@@ -150,3 +163,10 @@ def _connect(port: int, line: bytes, answer: bytes) -> socket.socket:
         raise BenchError(f"answered {heard[:40]!r}, not {answer[:40]!r}")
     connected.setblocking(False)
     return connected
+
+
+def _head(connected: socket.socket) -> None:
+    """Read the head of an answer, whatever it says, and nothing behind it."""
+    heard = b""
+    while not heard.endswith(b"\r\n\r\n") and (more := connected.recv(1)):
+        heard += more

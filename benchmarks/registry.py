@@ -56,14 +56,14 @@ def _no_module(name: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(name) else "not installed"
 
 
-def _ours(function: str | None = None) -> Command:
+def _ours(function: str | None = None, endpoint: str = "{}") -> Command:
     """The real command, serving a function of `servers/ours.py`; the one named as the answer."""
 
     def command(port: int, answer: str, build: Path) -> list[str]:
         beside = Path(sys.executable).with_name("twistd")
         twistd = str(beside) if beside.exists() else "twistd"
         plug = f"benchmarks.servers.ours.{function or answer}"
-        return [twistd, "-n", "--pidfile=", "sockservice", "--port", str(port),
+        return [twistd, "-n", "--pidfile=", "sockservice", "--port", endpoint.format(port),
                 "--protocol", plug, "--max-connections", MANY]  # fmt: skip
 
     return command
@@ -137,4 +137,28 @@ ASYNC = (
 #: Ours without its transports; for the fairness section.
 OURS_STOCK = Server("ours-stock", "twisted_sock, stock transports", _module("ours_stock"))
 
-TITLES = {each.name: each.title for each in (OURS, OURS_STOCK, *SERVERS[1:], *ASYNC[1:])}
+#: For the WebSocket section; all of them echo.
+WEBSOCKET = (
+    Server("ours", "twisted_sock", _ours("echo", "ws:{}")),
+    Server(
+        "autobahn",
+        "Autobahn on Twisted",
+        _module("websocket_autobahn"),
+        _no_module("autobahn"),
+    ),
+    Server(
+        "twisted-web",
+        "twisted.web.websocket",
+        _module("websocket_twisted"),
+        _no_module("wsproto"),
+    ),
+    Server(
+        "websockets",
+        "websockets on asyncio",
+        _module("websocket_websockets"),
+        _no_module("websockets"),
+    ),
+)
+
+EVERY = (OURS, OURS_STOCK, *SERVERS[1:], *ASYNC[1:], *WEBSOCKET[1:])
+TITLES = {each.name: each.title for each in EVERY}

@@ -38,6 +38,8 @@ NOTES = {
     "connections": "All active, depth 1, redis-benchmark's inline PING.",
     "async": "Ours, with a handler that is a coroutine; otherwise as in throughput.",
     "length": "Each line echoed; {clients} connections, depth {length_depth}, our own load.",
+    "websocket": "Each message of 32 bytes echoed; {clients} connections, our own load; depth: "
+    "messages that a connection sends before it waits. Ours at `ws:`, HTTP and all.",
     "memory": "Each said one line and heard its answer; read when the server has given no memory "
     "back for {settle:g} s, or after 20 s.",
     "fairness": "None, one or many connections flood the server: one alone never waits for "
@@ -122,6 +124,11 @@ def _length(section: Section) -> Iterator[str]:
         yield _table(f"CPU µs per line, {text}", section, _cpu(section), cases, f" {text}")
 
 
+def _websocket(section: Section) -> Iterator[str]:
+    yield _table("CPU µs per message", section, _cpu(section))
+    yield _table("messages per second", section, _number(section, RATE, ",.0f"))
+
+
 def _memory(section: Section) -> Iterator[str]:
     yield _table("RSS per idle connection, bytes", section, _number(section, RSS, ",.0f"))
 
@@ -140,6 +147,7 @@ _TABLES: dict[str, Callable[[Section], Iterator[str]]] = {
     "connections": _connections,
     "async": _speed,
     "length": _length,
+    "websocket": _websocket,
     "memory": _memory,
     "fairness": _fairness,
 }

@@ -22,6 +22,7 @@ from benchmarks.pace import Pace
 from benchmarks.process import Process
 from benchmarks.registry import ASYNC, OURS, Server
 from benchmarks.results import CPU, P50, P99, RATE, RSS
+from benchmarks.websocket import websocket
 
 #: Idle connections that are opened before memory is first read: they pay for what is there once.
 FIRST = 100
@@ -103,6 +104,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "connections": connections,
     "async": asynchronous,
     "length": length,
+    "websocket": websocket,
     "memory": memory,
     "fairness": fairness,
 }

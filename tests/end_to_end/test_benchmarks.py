@@ -25,6 +25,7 @@ SHAPES = {
     "connections": ({"10", "100"}, "redis", {"cpu_us_per_line", "p99_ms"}),
     "async": ({"depth 1", "depth 16", "depth 128"}, "ours-later", {"cpu_us_per_line"}),
     "length": ({"10 B ASCII", "1,024 B Chinese"}, "line-only", {"lines_per_second"}),
+    "websocket": ({"depth 1", "depth 16", "depth 128"}, "websockets", {"cpu_us_per_line"}),
     "memory": ({"200 idle"}, "streams", {"rss_bytes_per_connection"}),
     "fairness": (FLOODS, "line-only", {"late_p50_ms", "late_max_ms", "p99_ms", "max_ms"}),
 }

@@ -452,7 +452,7 @@ class LineStream:
 
 #: When a rule is broken (in the clock's seconds, given what is known now), and what is done then.
 RULES: Rules = (
-    (LineStream._stuck_at, lambda stream: stream._give_up()),
+    (LineStream._stuck_at, LineStream._give_up),
     (LineStream._slow_at, lambda stream: stream.session.cut(Problem(Reason.SLOW))),
     (LineStream._partial_at, lambda stream: stream.session.fail(Problem(Reason.PARTIAL))),
     (LineStream._idle_at, lambda stream: stream.session.fail(Problem(Reason.IDLE))),
