@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_sock import LinePolicy, Reason
+from twisted_sock import Limits, LinePolicy, Reason
 from twisted_sock.foreign import LONGEST, FirstLine
 from twisted_sock.framing import make_framer
 from twisted_sock.testing import connect
@@ -71,6 +71,25 @@ class ForeignTest(SynchronousTestCase):
         _lines, problems, peer = self.told(REQUEST, framing="chunk")
         self.assertEqual(problems, {Reason.FOREIGN: 1})
         self.assertEqual(peer.factory.counters.lines_in, 0)
+
+    def test_nothing_of_it_is_delivered_whatever_the_policy(self):
+        for policy in ({"overlong": "truncate"}, {"overlong": "report"}):
+            for piece in (1, 7):
+                peer = connect(str.upper, policy=LinePolicy(max_line=20, **policy))
+                peer.send(b"POST /" + b"a" * 40 + b" HTTP/1.1\r\nstop\r\n", piece=piece)
+                self.assertEqual(peer.lines(), ["ERR foreign HTTP was sent to a port for lines"])
+                self.assertEqual(peer.factory.counters.lines_in, 0)
+
+    def test_a_first_line_that_does_not_end_is_not_waited_for(self):
+        peer = connect(str.upper, limits=Limits(line_timeout=5))
+        peer.send(b"GET ")
+        peer.advance(6)
+        self.assertEqual(peer.lines(), ["ERR partial a line was begun but not finished in time"])
+
+    def test_a_chunk_is_not_held(self):
+        peer = connect(str.upper, policy=LinePolicy(framing="chunk"))
+        peer.send(b"GET ")
+        self.assertEqual(peer.read(), b"GET ")
 
     def test_a_tail_at_the_end(self):
         peer = connect(str.upper)

@@ -94,7 +94,21 @@ class ListenersTest(SynchronousTestCase):
             ("tcp:", "port: a number up to 65535, not ''"),
             ("tcp:http", "port: a number up to 65535, not 'http'"),
             ("tcp:65536", "port: a number up to 65535, not '65536'"),
-            ("tcp:1:2", "tcp: has no '2'; it takes "),
+            ("tcp:1:x", "tcp: has no 'x'; it takes "),
+            ("tcp:1:2", r"tcp: '2' is too much; write a colon as \:"),
+            ("tcp:1:interface=::1", r"write a colon as \:"),
+            ("tcp:1:proxy=fd00::/8", r"write a colon as \:"),
+            ("tcp:1:interface=", "interface: there is nothing behind it"),
+            ("udp:1:interface=", "interface: there is nothing behind it"),
+            ("tcp:1:proxy=", "proxy: there is nothing behind it"),
+            ("ws:1:forwarded=", "forwarded: there is nothing behind it"),
+            ("ws:unix=", "unix: there is nothing behind it"),
+            ("tls:1:certificate=a:clientCA=", "clientCA: there is nothing behind it"),
+            ("tls:1:certificate=a:proxyInside=", "proxyInside: there is nothing behind it"),
+            ("tls:1:certificate=a:clientAuth=required", "clientAuth: needs clientCA="),
+            ("tcp:1:interface=::1:interface=::2", "interface: given twice"),
+            ("haproxy:udp:1", "haproxy: not for udp:"),
+            ("127.0.0.1:1234", "an address goes behind interface="),
             ("tcp:1:certificate=a", "tcp: has no 'certificate'; it takes "),
             ("tcp:1:backlog=x", "backlog: a number"),
             ("tcp:1:proxy=everybody", "'everybody' does not appear to be"),
@@ -107,8 +121,8 @@ class ListenersTest(SynchronousTestCase):
             ("tls:1:certificate=a:clientAuth=maybe", "clientAuth: one of required, optional"),
             ("wss:1", "certificate"),
             ("systemd:sock", "systemd"),
-            ("nonsense:1", "nonsense"),
-            ("", "''"),
+            ("nonsense:1", "'nonsense' is no kind of endpoint; there are tcp:, "),
+            ("", "'' is no kind of endpoint"),
         ):
             told = self.refused(text)
             self.assertIn(words, told, text)
@@ -120,6 +134,15 @@ class ListenersTest(SynchronousTestCase):
         for kind in KINDS:
             if kind not in ("ssl", "tcp6"):
                 self.assertIn(f"{kind}:", FORMS)
+
+    def test_which_layers_wait(self):
+        for text, waits in (
+            ("tcp:1", False),
+            ("unix:/run/x", False),
+            ("tcp:1:proxy=loopback", True),
+            ("ws:1", True),
+        ):
+            self.assertIs(self.endpoint(text).waits, waits)
 
     def test_reload(self):
         seen = []

@@ -34,6 +34,9 @@ class StringsTest(SynchronousTestCase):
         ):
             self.assertEqual(parse(text), parts, text)
 
+    def test_a_key_twice(self):
+        self.assertRaisesRegex(ValueError, "b: given twice", parse, "a:b=1:c=2:b=3")
+
     @given(WORDS, st.lists(WORDS), st.dictionaries(WORDS, st.text()))
     def test_whatever_is_escaped_comes_back(self, name, arguments, options):
         pairs = [f"{escape(key)}={escape(value)}" for key, value in options.items()]
@@ -42,6 +45,10 @@ class StringsTest(SynchronousTestCase):
 
     @given(st.text(alphabet="a:=\\"))
     def test_anything_has_parts(self, text):
-        name, arguments, options = parse(text)
+        try:
+            name, arguments, options = parse(text)
+        except ValueError as error:
+            self.assertIn("given twice", str(error))
+            return
         self.assertIsInstance(name, str)
         self.assertLessEqual(len(arguments) + len(options), text.count(":"))

@@ -18,6 +18,7 @@ header, TLS, HTTP. Strings that begin with any other word are Twisted's own.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from typing import Any, Protocol
@@ -42,7 +43,13 @@ BACKLOG = 1024
 
 
 class Laying(Protocol):
-    """Something to lay between what is listened on and the conversations."""
+    """Something to lay between what is listened on and the conversations.
+
+    Attributes:
+        waits: whether it waits for something from the peer.
+    """
+
+    waits: bool
 
     def __call__(self, owner: LineOwner, inner: IProtocolFactory) -> IProtocolFactory:
         """The factory that puts a layer before the protocols of another.
@@ -72,6 +79,11 @@ class Layered:
             laid = layer(factory, laid)
         listening: Deferred[IListeningPort] = self.endpoint.listen(laid)
         return listening
+
+    @property
+    def waits(self) -> bool:
+        """Whether a connection may be one whose conversation has yet to begin."""
+        return any(layer.waits for layer in self.layers)
 
     def reload(self) -> None:
         """Read again what was read from files."""
@@ -119,14 +131,32 @@ def server_endpoint(text: str, reactor: Any, **settings: Any) -> LineEndpoint:
 def _endpoint(text: str, listening: Listening) -> LineEndpoint:
     name, arguments, options = strings.parse(text)
     if name == "haproxy":
-        options_of_haproxy = "" if ":proxy=" in text else ":proxy=loopback"
-        return _endpoint(text.partition(":")[2] + options_of_haproxy, listening)
+        return _behind_haproxy(text.partition(":")[2], listening)
     if name not in KINDS:
-        return Layered(IStreamServerEndpoint(serverFromString(listening.reactor, text)))
+        return _twisteds_own(name, text, listening)
     parts = Parts(name, arguments, options)
     made = KINDS[name](parts, listening)
     parts.finish()
     return made
+
+
+def _behind_haproxy(text: str, listening: Listening) -> LineEndpoint:
+    """What Twisted writes with a word in front: our `proxy=`."""
+    if text.startswith("udp:"):
+        raise SettingError("haproxy: not for udp:, which has no PROXY header")
+    return _endpoint(text if ":proxy=" in text else f"{text}:proxy=loopback", listening)
+
+
+def _twisteds_own(name: str, text: str, listening: Listening) -> LineEndpoint:
+    """An endpoint that we know nothing about."""
+    try:
+        return Layered(IStreamServerEndpoint(serverFromString(listening.reactor, text)))
+    except ValueError as error:
+        if "Unknown endpoint type" not in str(error):
+            raise
+        kinds = ", ".join(f"{kind}:" for kind in KINDS)
+        where = "; an address goes behind interface=" if "." in name else ""
+        raise SettingError(f"{name!r} is no kind of endpoint; there are {kinds}{where}") from None
 
 
 class Parts:
@@ -145,11 +175,19 @@ class Parts:
         self._known: list[str] = []
 
     def take(self, key: str, *aliases: str, default: str = "") -> str:
-        """The value of an option, whatever it is called."""
+        """The value of an option, whatever it is called.
+
+        Raises:
+            SettingError: it is there, but empty: a variable that was not set must not switch off
+                what it was to ask for.
+        """
         self._known.append(key)
         for name in (key, *aliases):
             if name in self._options:
-                return self._options.pop(name)
+                value = self._options.pop(name)
+                if not value:
+                    raise SettingError(f"{name}: there is nothing behind it; write a colon as \\:")
+                return value
         return default
 
     def first(self, *aliases: str) -> str:
@@ -169,7 +207,8 @@ class Parts:
         """The value of an option that can only be one of some words; the first by default."""
         value = self.take(key, default=words[0])
         if value not in words:
-            raise SettingError(f"{key}: one of {', '.join(words)}, not {value!r}")
+            shown = ", ".join(filter(None, words))
+            raise SettingError(f"{key}: one of {shown}, not {value!r}")
         return value
 
     def number(self, key: str, value: str, most: int) -> int:
@@ -181,6 +220,8 @@ class Parts:
     def finish(self) -> None:
         """See that nothing is left over."""
         for left in [*self._arguments, *self._options]:
+            if not left or re.fullmatch("[0-9a-fA-F/,]+", left):
+                raise SettingError(f"{self.name}: {left!r} is too much; write a colon as \\:")
             raise SettingError(f"{self.name}: has no {left!r}; it takes {', '.join(self._known)}")
 
 
@@ -311,7 +352,10 @@ def _encrypted(parts: Parts) -> list[Laying]:
     key = parts.take("key", "privateKey")
     chain = parts.take("chain", "extraCertChain")
     client_ca = parts.take("clientCA")
-    required = parts.flag("clientAuth", "required", "optional") == "required"
+    client_auth = parts.flag("clientAuth", "", "required", "optional")
+    if client_auth and not client_ca:
+        raise SettingError("clientAuth: needs clientCA=, the authority that clients are known by")
+    required = client_auth != "optional"
     parts.take("dhParameters")  # of Twisted's; there are better suites than those that need them
     inside = parts.take("proxyInside")
     layers: list[Laying] = [TLS(certificate or key, key, chain, client_ca, required)]
@@ -345,4 +389,5 @@ def trusted(text: str) -> tuple[Any, ...]:
         )
         return tuple(ip_network(each.strip(), strict=False) for each in text.split(","))
     except ValueError as error:
-        raise SettingError(f"{error}; write networks as 10.0.0.0/8, or loopback") from None
+        words = "write networks as 10.0.0.0/8, or loopback, and a colon as \\:"
+        raise SettingError(f"{error}; {words}") from None

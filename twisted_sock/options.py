@@ -60,8 +60,9 @@ wss:8443:certificate=server.pem   the same over TLS
 udp:1234                          lines in datagrams
 systemd:NAME                      a socket that systemd has opened
 tls:, ws: and wss: take unix=PATH or systemd=NAME instead of a port. All
-take interface=ADDRESS, and proxy=10.0.0.0/8 (or loopback) behind proxies
-there that send a PROXY header. Any other string of Twisted's works, too."""
+with a port take interface=ADDRESS, and all but udp: proxy=10.0.0.0/8 (or
+loopback) behind proxies there that send a PROXY header. A colon in a value
+is \\:. Any other string of Twisted's works, too."""
 
 EXAMPLES = """\
 twistd -n sockservice --port 1234
@@ -191,7 +192,9 @@ class Options(UsageOptions):
 
 def has_no_address(endpoint: str) -> bool:
     """Whether an endpoint listens on no address of a network."""
-    return endpoint.startswith(("unix:", "systemd:"))
+    return endpoint.startswith(("unix:", "systemd:")) or any(
+        f":{where}=" in endpoint for where in ("unix", "systemd")
+    )
 
 
 def _help(width: int) -> Iterator[str]:

@@ -73,7 +73,10 @@ def load(plug: str) -> Handler:
     Raises:
         PlugError: it stands for nothing, cannot be imported, or cannot be used.
     """
-    name, arguments, texts = strings.parse(plug)
+    try:
+        name, arguments, texts = strings.parse(plug)
+    except ValueError as error:
+        raise PlugError(str(error)) from None
     options = {key.replace("-", "_"): text for key, text in texts.items()}
     if not name:
         raise PlugError("no protocol is named; --help-protocols lists them")

@@ -32,6 +32,9 @@ __all__ = ["Options", "makeService"]
 #: Open files that are not connections: logs, ports, the reactor's own.
 SPARE_FILES = 64
 
+#: Where files are few, so many times fewer are for connections that have yet to begin.
+FOR_HANDSHAKES = 5
+
 log = Logger()
 
 
@@ -69,9 +72,13 @@ class SockService(LineService):
         super().__init__(factory, endpoints)
         self._reactor = reactor
         self._notifier = notifier
+        self._terminal = os.isatty(0)
 
     def startService(self) -> None:
-        """Listen; from when the reactor runs, reload on SIGHUP."""
+        """Listen; from when the reactor runs, reload on SIGHUP.
+
+        It comes, too, when the terminal is closed that the service was started at; then it ends.
+        """
         super().startService()
         self._reactor.callWhenRunning(self._runs)
 
@@ -80,7 +87,8 @@ class SockService(LineService):
         self._notifier.ready(self._status())
 
     def _hung_up(self, *_: object) -> None:
-        self._reactor.callFromThread(self.reload)
+        gone = self._terminal and not os.isatty(0)
+        self._reactor.callFromThread(self._reactor.stop if gone else self.reload)
 
     def reload(self) -> None:
         """Read again what the endpoints have from files, unless the service is stopping."""
@@ -122,7 +130,8 @@ def makeService(options: Options) -> SockService:
     endpoints = {text: _endpoint(reactor, text, options) for text in options.endpoints}
     try:
         handler = load(options.plug)
-        limits = within_open_files(options.limits)
+        waiting = any(getattr(endpoint, "waits", False) for endpoint in endpoints.values())
+        limits = within_open_files(options.limits, waiting)
         factory = LineFactory(handler, policy=options.policy, limits=limits)
     except (PlugError, TypeError) as error:
         refuse(f"--protocol {options.plug}: {error}")
@@ -139,26 +148,40 @@ def _endpoint(reactor: Any, text: str, options: Options) -> LineEndpoint:
             datagrams=options.datagrams,
         )
     except SettingError as error:
-        refuse(f"--endpoint {text}: {error}")
+        flag = "--port" if text == options["port"] else "--endpoint"
+        refuse(f"{flag} {text}: {error}")
 
 
-def within_open_files(limits: Limits) -> Limits:
+def within_open_files(limits: Limits, waiting: bool = False) -> Limits:
     """The limits, with no more connections than the system lets this process have.
 
     Raises the soft limit of open files to the hard one where that helps.
+
+    Args:
+        limits: the limits that are wanted.
+        waiting: whether there may be connections whose conversation has yet to begin, besides.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.max_connections or sys.maxsize
+    handshakes = limits.max_handshakes or sys.maxsize if waiting else 0
+    wanted = (limits.max_connections or sys.maxsize) + handshakes
     if _room(soft) < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     room = _room(hard)
     if room >= wanted:
         return limits
+    handshakes = min(handshakes, room // FOR_HANDSHAKES)
+    connections = max(1, room - handshakes)
     if limits.max_connections:
         log.warn(
-            "only {files} files may be open: max_connections is {room}", files=hard, room=room
+            "only {files} files may be open: max_connections is {connections}",
+            files=hard,
+            connections=connections,
         )
-    return dataclasses.replace(limits, max_connections=room)
+    return dataclasses.replace(
+        limits,
+        max_connections=min(connections, limits.max_connections or connections),
+        max_handshakes=handshakes or limits.max_handshakes,
+    )
 
 
 def _room(files: int) -> int:

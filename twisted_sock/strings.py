@@ -16,6 +16,9 @@ def parse(text: str) -> tuple[str, list[str], dict[str, str]]:
 
     Returns:
         Its name, its values without a key, and those with one.
+
+    Raises:
+        ValueError: a key is given twice.
     """
     name, *parts = split(text)
     arguments: list[str] = []
@@ -25,6 +28,8 @@ def parse(text: str) -> tuple[str, list[str], dict[str, str]]:
         key, value = match.groups() if match else (part, None)
         if value is None:
             arguments.append(unescape(key))
+        elif unescape(key) in options:
+            raise ValueError(f"{unescape(key)}: given twice")
         else:
             options[unescape(key)] = unescape(value)
     return unescape(name), arguments, options

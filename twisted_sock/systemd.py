@@ -99,7 +99,8 @@ def inherited(reactor: Any, name: str, index: str = "") -> IStreamServerEndpoint
 def _find(descriptors: list[Passed], name: str, index: str) -> Passed:
     if not descriptors:
         raise SettingError(
-            "systemd: it has passed no sockets; the service must be started by its socket unit"
+            "systemd: it has passed no sockets, or none with a name (FileDescriptorName=, "
+            "--fdname=); the service must be started by its socket unit"
         )
     known = ", ".join(sorted({each.name for each in descriptors}))
     named = [each for each in descriptors if name in ("", each.name)]

@@ -44,6 +44,8 @@ class Site:
         SettingError: `web` names an origin that is none.
     """
 
+    waits = True
+
     def __init__(self, web: Web, forwarded_from: tuple[Network, ...] = ()) -> None:
         self.web = web
         self.forwarded_from = forwarded_from

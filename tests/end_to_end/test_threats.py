@@ -34,6 +34,10 @@ def raises(line):
 def never(line):
     return Deferred()
 
+async def later(line):
+    await deferLater(reactor, 0.05)
+    return line
+
 def endless(line):
     while True:
         yield "x" * 1023
@@ -288,8 +292,10 @@ def test_threat_12_8_mb_in_answer_to_a_half_closed_peer(serve, reply):
     assert len(ask(server.port, b"8000000")) == 8 * MB
 
 
-def test_threat_12_a_half_close_behind_haproxy(twistd):
-    server = twistd("--endpoint", f"haproxy:tcp:0:interface={HOST}", kind=Server)
+@pytest.mark.parametrize("endpoint", ["haproxy:tcp:0", "tcp:0:proxy=loopback"])
+def test_threat_12_a_half_close_behind_haproxy(twistd, endpoint):
+    """Even when the replies come late."""
+    server = twistd("--endpoint", endpoint, "--protocol", "plugs.later", kind=Server)
     server.wait_until_it_listens()
     with Client(server.port) as client:
         server.tell(signal.SIGSTOP)
@@ -618,6 +624,26 @@ def test_resets_from_many_peers_are_taken_in_stride(serve):
     assert len(ask(server.port, b"\n")) == 4096
     server.stop()
     assert len(server.out.whole().splitlines()) < 20
+
+
+def test_threat_26_http_on_a_port_for_lines(serve):
+    """What a page in a browser can be made to send is not taken for lines."""
+    server = serve("--protocol", "str.upper")
+    request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\nshutdown\n"
+    for _ in range(3):
+        answer = ask(server.port, request)
+        assert answer == b"ERR foreign HTTP was sent to a port for lines\n"
+    assert ask(server.port, b"hello\n") == b"HELLO\n"
+    server.stop()
+    assert server.out.whole().count("HTTP was sent to a port for lines") == 3
+
+
+def test_threat_26_tls_on_a_port_for_lines(serve):
+    server = serve()
+    with Client(server.port) as client:
+        client.say(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert client.rest() == b"ERR foreign TLS was sent to a port for lines\n"
+
 
 
 def test_threat_28_lines_that_were_read_wait_their_turn(serve):

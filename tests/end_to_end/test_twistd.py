@@ -14,7 +14,16 @@ import pytest
 
 from twisted_sock.settings import Limits, LinePolicy, settings_of
 
-from .programs import HOST, Client, Program, Server, ask, require_module, script, wait_until_gone
+from .programs import (
+    HOST,
+    Client,
+    Program,
+    Server,
+    ask,
+    require_module,
+    script,
+    wait_until_gone,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "shout_plugin"
 
@@ -365,3 +374,13 @@ def test_sighup_reloads_and_harms_nobody(serve):
             server.tell(signal.SIGHUP)
             server.out.expect("reloading")
         assert client.ask(b"after\n") == b"after\n"
+
+
+def test_sighup_of_a_terminal_that_is_closed_ends_the_service(serve):
+    person, screen = os.openpty()
+    server = serve(stdin=screen)
+    os.close(screen)
+    os.close(person)
+    server.tell(signal.SIGHUP)
+    server.wait()
+    assert "reloading" not in server.out.whole()

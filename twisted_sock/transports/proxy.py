@@ -28,6 +28,8 @@ class FromProxy:
             mode of its file says who can connect.
     """
 
+    waits = True
+
     def __init__(self, networks: tuple[Network, ...]) -> None:
         self._networks = networks
 

@@ -71,6 +71,8 @@ class TLS:
 
     log = Logger()
 
+    waits = True
+
     def __init__(
         self,
         certificate: str,

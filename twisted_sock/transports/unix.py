@@ -103,6 +103,13 @@ class UNIXPort(unix.Port):
         self.connected = True
         self.startReading()
 
+    def loseConnection(self, *args: Any, **kwargs: Any) -> Any:
+        """Listen no more; the file goes at once, even if the process ends before the turn does."""
+        self.remove_file()
+        return super().loseConnection(*args, **kwargs)
+
+    stopListening = loseConnection
+
     def connectionLost(self, reason: Failure) -> None:
         """It has stopped."""
         self.remove_file()
@@ -202,6 +209,8 @@ class WithCredentials:
 
     Connections of any other kind pass unchanged.
     """
+
+    waits = False
 
     def __call__(self, owner: Any, inner: IProtocolFactory) -> IProtocolFactory:
         """The factory that does it (see `listeners.Laying`)."""

@@ -4,9 +4,9 @@ A program that is killed leaves the file of its socket behind, and nobody can bi
 again. So a file at which nobody listens is removed first; one at which somebody does never is,
 nor anything else that is no socket. Who starts here holds a lock meanwhile, as two programs that
 find the same stale file could otherwise each remove it, and the second would remove the socket of
-the first. The lock is a file of its own that only its owner can open, held for the moment of
-starting with `flock`, and so free again whatever becomes of the holder. A lock that is held for
-as long as a server runs, or that stays as a symbolic link with a number in it, as Twisted's, can
+the first. The lock is a file of its own, made so that only its owner can open it, held for the
+moment of starting with `flock`, and so free again whatever becomes of the holder. A lock that is
+held for as long as a server runs, or that stays as a symbolic link with a number in it, as Twisted's, can
 be stale itself; and on the folder anybody who can read it could hold one.
 """
 
@@ -248,7 +248,7 @@ def _lock(path: str) -> Iterator[None]:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ListenError(f"{path!r}: another server is about to listen there") from None
+                raise ListenError(f"{path!r}: {_holder(fd)} is about to listen there") from None
             if not _is_at(lock, fd):  # its last holder has removed it meanwhile
                 continue
             try:
@@ -259,6 +259,12 @@ def _lock(path: str) -> Iterator[None]:
             return
         finally:
             os.close(fd)
+
+
+def _holder(fd: int) -> str:
+    """Who holds a lock, as far as its file tells."""
+    owner = os.fstat(fd).st_uid
+    return "another server" if owner == os.geteuid() else f"a process of user {owner}"
 
 
 def _is_at(path: str, fd: int) -> bool:
