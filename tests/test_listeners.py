@@ -97,7 +97,7 @@ class ListenersTest(SynchronousTestCase):
             ("tcp:1:x", "tcp: has no 'x'; it takes "),
             ("tcp:1:2", r"tcp: '2' is too much; write a colon as \:"),
             ("tcp:1:interface=::1", r"write a colon as \:"),
-            ("tcp:1:proxy=fd00::/8", r"write a colon as \:"),
+            ("tcp:1:proxy=fd00::/8", r"and a colon as \:"),
             ("tcp:1:interface=", "interface: there is nothing behind it"),
             ("udp:1:interface=", "interface: there is nothing behind it"),
             ("tcp:1:proxy=", "proxy: there is nothing behind it"),

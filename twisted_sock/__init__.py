@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twisted_sock.client.reconnecting import LineClient, ReconnectingLineClientFactory
     from twisted_sock.client.requests import PUSH, ById, Matcher, Several, parting
+    from twisted_sock.endpoints import client_endpoint
     from twisted_sock.errors import Problem, Reason, RequestError
     from twisted_sock.fast_reactor import fast
+    from twisted_sock.interfaces import Peer
+    from twisted_sock.listeners import server_endpoint
     from twisted_sock.listening import LineService
     from twisted_sock.protocol import LineProtocol
     from twisted_sock.server import LineFactory
-    from twisted_sock.settings import Limits, LinePolicy, Requests, Retry
+    from twisted_sock.settings import Datagrams, Limits, LinePolicy, Requests, Retry, Web
 
 #: Where each name is. It is imported when it is first asked for, so that commands start fast.
 _PLACES = {
@@ -28,22 +31,28 @@ _PLACES = {
     "Matcher": "client.requests",
     "Several": "client.requests",
     "parting": "client.requests",
+    "client_endpoint": "endpoints",
     "Problem": "errors",
     "Reason": "errors",
     "RequestError": "errors",
     "fast": "fast_reactor",
+    "Peer": "interfaces",
+    "server_endpoint": "listeners",
     "LineService": "listening",
     "LineProtocol": "protocol",
     "LineFactory": "server",
+    "Datagrams": "settings",
     "Limits": "settings",
     "LinePolicy": "settings",
     "Requests": "settings",
     "Retry": "settings",
+    "Web": "settings",
 }
 
 __all__ = [
     "PUSH",
     "ById",
+    "Datagrams",
     "Limits",
     "LineClient",
     "LineFactory",
@@ -51,6 +60,7 @@ __all__ = [
     "LineProtocol",
     "LineService",
     "Matcher",
+    "Peer",
     "Problem",
     "Reason",
     "ReconnectingLineClientFactory",
@@ -58,8 +68,11 @@ __all__ = [
     "Requests",
     "Retry",
     "Several",
+    "Web",
+    "client_endpoint",
     "fast",
     "parting",
+    "server_endpoint",
 ]
 
 

@@ -1,0 +1,1 @@
+"""The transports that keep the promises of `tests/contracts.py`, over real sockets."""
