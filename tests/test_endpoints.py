@@ -15,6 +15,8 @@ from twisted_sock.transports.websocket_client import WebSocketEndpoint
 WEBSOCKETS = "twisted_sock.transports.websocket_client"
 
 GOOD = {
+    "WS://host:1": ("ws", "host", 1, ""),
+    "http:1234": ("tcp", "http", 1234, ""),
     "1234": ("tcp", "127.0.0.1", 1234, ""),
     "localhost:1234": ("tcp", "localhost", 1234, ""),
     "10.0.0.1:80": ("tcp", "10.0.0.1", 80, ""),
@@ -87,6 +89,8 @@ BAD = {
     "ws://host:1:2/": "'2'",
     "ws:host:1:path=x": "begins with /",
     "ws:host:1:path=": "begins with /",
+    "http://host:8080/": "lines are spoken at ws://host:8080/",
+    "HTTPS://host": "lines are spoken at wss://host",
     "ws:host:1:trustRoots=/etc": "only path=/..., not 'trustRoots=/etc'",
 }
 
@@ -115,6 +119,15 @@ class ClientEndpointTest(SynchronousTestCase):
             ("wss://localhost", WebSocketEndpoint),
         ):
             self.assertIsInstance(client_endpoint(text, reactor), kind)
+
+    def test_what_goes_with_tls(self):
+        for text, words in (
+            ("tls:host:1:bogus=1", "there is no option bogus"),
+            ("wss:host:1:bogus=1", "there is no option bogus"),
+            ("tls:host:1:trustRoots=/nowhere/at/all", "no such folder of certificates"),
+        ):
+            error = self.assertRaises(SettingError, client_endpoint, text, reactor)
+            self.assertIn(words, str(error))
 
     def test_path_with_colons(self):
         self.assertEqual(client_endpoint("unix:/run/a:b=c", reactor)._path, "/run/a:b=c")

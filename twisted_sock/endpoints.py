@@ -18,6 +18,7 @@ from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.filepath import UnlistableError
 
 from twisted_sock import strings
 from twisted_sock.errors import SettingError
@@ -41,7 +42,7 @@ LONGEST_PATH = 107 if sys.platform == "linux" else 103
 #: The ports of WebSockets, by the word that their URLs begin with.
 PORTS = {"ws": "80", "wss": "443"}
 
-PREFIXED = re.compile(r"(tcp|tls|unix|wss?):(.*)", re.DOTALL)
+PREFIXED = re.compile(r"(tcp|tls|unix|wss?|https?):(.*)", re.DOTALL | re.IGNORECASE)
 URL = re.compile(r"//([^/?#]*)(.*)", re.DOTALL)
 ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^:]*)(?::(.*))?", re.DOTALL)
 
@@ -82,6 +83,11 @@ def _tls(text: str, host: str, rest: str, reactor: Any, timeout: float) -> IStre
     description = f"tls:{strings.escape(host)}:{rest}"
     try:
         return IStreamClientEndpoint(clientFromString(fast(reactor), description))
+    except UnlistableError:
+        raise _wrong(text, "there is no such folder of certificates") from None
+    except TypeError as error:  # an option that there is not
+        unknown = ", ".join(map(str, error.args[1])) if len(error.args) > 1 else str(error)
+        raise _wrong(text, f"there is no option {unknown}") from None
     except Exception as error:
         raise _wrong(text, str(error) or type(error).__name__) from None
 
@@ -125,7 +131,11 @@ def split(text: str) -> tuple[str, str, int, str]:
     if prefixed is None:
         address = f"{HOST}:{text}" if text.isascii() and text.isdigit() else text
         return "tcp", *_address(text, address, options=False)
-    kind, address = prefixed.groups()
+    kind, address = prefixed[1].lower(), prefixed[2]
+    if kind.startswith("http") and address.startswith("//"):
+        raise _wrong(text, f"lines are spoken at {kind.replace('http', 'ws')}:{address}")
+    if kind.startswith("http"):
+        return "tcp", *_address(text, text, options=False)
     if kind in PORTS:
         return kind, *_socket(text, kind, address)
     if kind == "unix":

@@ -21,9 +21,10 @@ from twisted_sock.errors import ListenError, PlugError, SettingError
 from twisted_sock.fast_reactor import fast
 from twisted_sock.listeners import server_endpoint
 from twisted_sock.listening import LineEndpoint, LineService
+from twisted_sock.operator.serving import Operator
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load
-from twisted_sock.server import LineFactory
+from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits
 from twisted_sock.systemd import Notifier
 
@@ -60,6 +61,7 @@ class SockService(LineService):
         endpoints: what to listen on, by a name for errors and logs.
         reactor: the reactor.
         notifier: tells systemd.
+        operator: lets operators in, if they are let in.
     """
 
     def __init__(
@@ -68,11 +70,14 @@ class SockService(LineService):
         endpoints: Mapping[str, LineEndpoint],
         reactor: Any,
         notifier: Notifier,
+        operator: OperatorService | None = None,
     ) -> None:
         super().__init__(factory, endpoints)
+        self._operator = operator
         self._reactor = reactor
         self._notifier = notifier
         self._terminal = os.isatty(0)
+        self._to_reload = False
 
     def startService(self) -> None:
         """Listen; from when the reactor runs, reload on SIGHUP.
@@ -87,21 +92,31 @@ class SockService(LineService):
         self._notifier.ready(self._status())
 
     def _hung_up(self, *_: object) -> None:
-        gone = self._terminal and not os.isatty(0)
-        self._reactor.callFromThread(self._reactor.stop if gone else self.reload)
+        if self._terminal and not os.isatty(0):
+            self._reactor.callFromThread(self._reactor.stop)
+        elif not self._to_reload:  # once for as many as come meanwhile
+            self._to_reload = True
+            self._reactor.callFromThread(self.reload)
 
     def reload(self) -> None:
         """Read again what the endpoints have from files, unless the service is stopping."""
+        self._to_reload = False
         if not self.running:
             return
         self._notifier.reloading()
         super().reload()
+        if self._operator is not None:
+            self._operator.reload()
         self._notifier.ready(self._status())
 
     def stopService(self) -> Deferred[None]:
-        """Stop listening, then drain (see `LineService`)."""
+        """Stop listening, then drain (see `LineService`); operators see it to the end."""
         self._notifier.stopping("finishing the conversations")
-        return super().stopService()
+        operator = self._operator
+        if operator is None:
+            return super().stopService()
+        operator.hub.end()
+        return super().stopService().addCallback(lambda _: operator.stopService())
 
     def _status(self) -> str:
         return f"listening on {', '.join(self.endpoints)}"
@@ -110,10 +125,25 @@ class SockService(LineService):
         """Listen on every endpoint; exit with status 1 when one cannot be listened on."""
         try:
             super().privilegedStartService()
+            if self._operator is not None:
+                self._operator.privilegedStartService()
         except ListenError as error:
             # Standard error goes to the log by now; the line is for who started us.
             print(f"{NAME}: {error}", file=sys.__stderr__)
             raise CannotStart(str(error)) from None
+
+
+class OperatorService(LineService):
+    """Lets operators in.
+
+    Args:
+        operator: what they have to do with.
+        endpoint: where they come in.
+    """
+
+    def __init__(self, operator: Operator, endpoint: LineEndpoint) -> None:
+        super().__init__(operator.factory, {operator.endpoint: endpoint})
+        self.hub = operator.hub
 
 
 def makeService(options: Options) -> SockService:
@@ -130,12 +160,33 @@ def makeService(options: Options) -> SockService:
     endpoints = {text: _endpoint(reactor, text, options) for text in options.endpoints}
     try:
         handler = load(options.plug)
+        operator = _operator(handler, reactor, options) if options.operator else None
+        if operator is not None:
+            handler = operator.tap
         waiting = any(getattr(endpoint, "waits", False) for endpoint in endpoints.values())
         limits = within_open_files(options.limits, waiting)
         factory = LineFactory(handler, policy=options.policy, limits=limits)
     except (PlugError, TypeError) as error:
         refuse(f"--protocol {options.plug}: {error}")
-    return SockService(factory, endpoints, reactor, Notifier.from_environment(reactor))
+    stepping_in = None if operator is None else _operator_service(operator, reactor, options)
+    notifier = Notifier.from_environment(reactor)
+    return SockService(factory, endpoints, reactor, notifier, stepping_in)
+
+
+def _operator(handler: Handler, reactor: Any, options: Options) -> Operator:
+    try:
+        return Operator(handler, options.operator, options.operator_token, reactor)
+    except SettingError as error:
+        refuse(f"--operator {options.operator}: {error}")
+
+
+def _operator_service(operator: Operator, reactor: Any, options: Options) -> OperatorService:
+    try:
+        listening = {"interface": options.interface, "web": options.web}
+        endpoint = server_endpoint(operator.endpoint, reactor, routes=operator.routes, **listening)
+    except SettingError as error:
+        refuse(f"--operator {options.operator}: {error}")
+    return OperatorService(operator, endpoint)
 
 
 def _endpoint(reactor: Any, text: str, options: Options) -> LineEndpoint:

@@ -453,7 +453,12 @@ def test_tls(tls_port, certificate, cli):
 def test_tls_with_somebody_unknown(tls_port, cli):
     for arguments in (["connect"], ["send", "--timeout=9"]):
         asked = cli(*arguments, f"tls:localhost:{tls_port}", *["x"] * (arguments[0] == "send"))
-        one_line(asked, 3, "certificate verify failed")
+        one_line(asked, 3, "certificate verify failed; if you trust it, say trustRoots=FOLDER")
+
+
+def test_tls_with_a_certificate_for_somebody_else(tls_port, certificate, cli):
+    asked = cli("send", f"tls:127.0.0.1:{tls_port}:trustRoots={certificate}/trusted", "x")
+    one_line(asked, 3, "the certificate is not for this host")
 
 
 def test_tls_with_somebody_who_says_nothing(bare, cli):
@@ -837,7 +842,7 @@ def completed(run, folder, *words):
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("twisted-sock |c", ["connect", "completion"]),
+        ("twisted-sock |c", ["connect", "check", "completion"]),
         ("twisted-sock |--v", ["--version"]),
         ("twisted-sock connect |--fr", ["--framing"]),
         ("twisted-sock connect --framing |", ["lines", "chunk"]),
@@ -848,6 +853,7 @@ def completed(run, folder, *words):
         ("twisted-sock connect unix |:", ["script"]),
         ("twisted-sock connect unix : |scr", ["script"]),
         ("twisted-sock completion |", ["bash", "zsh"]),
+        ("twisted-sock check script |scr", ["script"]),
         ("twisted-sock wat |", []),
     ],
 )
@@ -865,6 +871,7 @@ def test_bash_completes(run, tmp_path, line, offered):
         ("twisted-sock send loc\t1", "send localhost:1"),
         ("twisted-sock connect unix:scr\t x", "unix:script[ \x08]+x"),
         ("twisted-sock completion z\tx", "completion zsh[ \x08]+x"),
+        ("twisted-sock check a scr\tx", "check a script[ \x08]+x"),
     ],
 )
 def test_zsh_completes(run, terminal, tmp_path, typed, pattern):

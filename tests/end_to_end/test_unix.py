@@ -119,7 +119,7 @@ def refused(twistd, path):
     )
 
 
-def test_a_life_at_a_path(serve_at, twistd, plug, tmp_path):
+def test_threat_25_a_life_at_a_path(serve_at, twistd, plug, tmp_path):
     path = str(tmp_path / "sock")
     plug("who", WHO)
     killed = serve_at(path)

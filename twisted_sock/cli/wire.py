@@ -160,6 +160,8 @@ def why(error: BaseException | None) -> str:
         return os.strerror(number)
     if type(error).__module__ == "OpenSSL.SSL":
         return "TLS: " + _tls_words(error)
+    if type(error).__name__ == "VerificationError":  # of service_identity
+        return "TLS: the certificate is not for this host"
     return str(error) or type(error).__name__
 
 
@@ -176,4 +178,7 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
 def _tls_words(error: Any) -> str:
     """What OpenSSL says: the last part of every entry of its list of errors."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return ", ".join(str(entry[-1]) for entry in entries) or str(error) or type(error).__name__
+    words = ", ".join(str(entry[-1]) for entry in entries)
+    if words == "certificate verify failed":
+        words += "; if you trust it, say trustRoots=FOLDER, which holds it"
+    return words or str(error) or type(error).__name__

@@ -160,6 +160,7 @@ class _Pool:
     def __init__(self) -> None:
         self._certificates: dict[x509.Certificate, Path] = {}
         self._keys: dict[bytes, tuple[Any, Path]] = {}  # by the public key
+        self._issuers: dict[bytes, list[x509.Certificate]] = {}  # by their name
 
     def add(self, path: Path) -> None:
         """Read one file more."""
@@ -181,6 +182,7 @@ class _Pool:
         """The certificates that have a key."""
         served = []
         used = set()
+        self._issuers = self._between()
         for certificate, path in self._certificates.items():
             public = _public_of(certificate)
             if public in self._keys:
@@ -201,14 +203,20 @@ class _Pool:
         chain: list[x509.Certificate] = []
         last: x509.Certificate | None = certificate
         while last is not None:
-            last = next((each for each in self._between() if _issued(each, last)), None)
+            named = self._issuers.get(last.issuer.public_bytes(), [])
+            last = next((each for each in named if _issued(each, last)), None)
             if last is None or last in (certificate, *chain):
                 break
             chain.append(last)
         return chain
 
-    def _between(self) -> list[x509.Certificate]:
-        return [each for each in self._certificates if each.subject != each.issuer]
+    def _between(self) -> dict[bytes, list[x509.Certificate]]:
+        """The certificates that may stand between others and a root, by their names."""
+        between: dict[bytes, list[x509.Certificate]] = {}
+        for each in self._certificates:
+            if each.subject != each.issuer:
+                between.setdefault(each.subject.public_bytes(), []).append(each)
+        return between
 
     def _check(self, used: set[bytes]) -> None:
         """See that no certificate and no key is left that was meant to be served."""
