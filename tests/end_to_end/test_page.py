@@ -118,10 +118,10 @@ def browser():
         browser.close()
 
 
-def start(folder, port=0):
+def start(folder, port=0, options=()):
     """A server with `Talk` behind the page."""
     (folder / "talk_plug.py").write_text(PLUG)
-    options = ["--port", f"ws:{port}", "--protocol", "talk_plug.Talk"]
+    options = ["--port", f"ws:{port}", "--protocol", "talk_plug.Talk", *options]
     server = Server([*script("twistd"), "-n", "--pidfile=", "sockservice", *options], folder)
     server.wait_until_it_listens()
     return server
@@ -145,9 +145,9 @@ def visit(browser, site):
     """Open the page as somebody: `visit(viewport=..., ...)` as for a context of Playwright."""
     with ExitStack() as stack:
 
-        def open_page(port=site.port, **more):
+        def open_page(port=site.port, waits=True, **more):
             context = stack.enter_context(browser.new_context(**more))
-            return stack.enter_context(Person(context, port))
+            return stack.enter_context(Person(context, port, waits))
 
         yield open_page
 
@@ -172,9 +172,10 @@ class Person:
     Args:
         context: a context of Playwright.
         port: the server's.
+        waits: whether to wait until the page is connected.
     """
 
-    def __init__(self, context, port):
+    def __init__(self, context, port, waits=True):
         self.context = context
         self.host = f"{HOST}:{port}"
         self.faults = []
@@ -188,7 +189,8 @@ class Person:
             " console.error('forbidden: ' + event.violatedDirective + event.blockedURI))"
         )
         self.page.goto(f"http://{self.host}/")
-        self.sees("#status", "connected")
+        if waits:
+            self.sees("#status", "connected")
 
     def _requested(self, request):
         ours = (f"http://{self.host}/", f"blob:http://{self.host}/", "data:")
@@ -284,6 +286,14 @@ def test_times_are_honest(person):
     assert "probably" in person.find(".row:last-child .latency").get_attribute("title")
 
 
+def test_what_a_server_says_by_itself_is_no_certain_answer(person):
+    post(person.host, "all one\nall two\n")
+    person.last("got", "two")
+    person.say("all three")
+    person.last("got", "three")
+    assert person.find(".row:last-child .latency").inner_text().startswith("≈ ")
+
+
 def test_chinese_is_typed_with_an_input_method(person):
     person.page.focus("#line")
     typing = person.context.new_cdp_session(person.page)
@@ -356,6 +366,35 @@ def test_the_filter(person):
     person.sees("#matches", "")
     assert person.focus == "line"
     assert person.find(".row").count() == 9
+
+
+def test_a_filter_that_would_take_for_ever_does_not_stop_the_page(person):
+    person.say("a" * 60 + "!")
+    person.last("got", "a" * 60 + "!")
+    person.page.fill("#filter", "/^(a+)+$/")
+    person.say("still here")
+    person.sees("#matches", "takes too long")
+    person.page.fill("#filter", "/here$/")
+    person.sees("#matches", "2 of 5")
+
+
+def test_a_full_server_is_told_once(visit, tmp_path, at_the_end):
+    server = start(tmp_path, options=["--max-connections", "1"])
+    at_the_end.callback(server.reap)
+    somebody = visit(server.port)
+    other = visit(server.port, waits=False)
+    other.sees("#status", re.compile("trying again"))
+    for _ in range(2):
+        other.page.click("#connect")
+        other.sees("#status", re.compile("trying again"))
+    rows = other.find(".row").all_inner_texts()
+    assert len(rows) == 1
+    assert "the server has too much to do" in rows[0]
+    somebody.say("quit")
+    other.page.click("#connect")
+    other.sees("#status", "connected")
+    other.say("hello")
+    other.last("got", "hello")
 
 
 def test_the_log_is_copied_saved_and_cleared(visit):

@@ -113,12 +113,13 @@ export class Connection {
  *
  * Answers come in the order of the questions, but nothing tells an answer from a line that the
  * server sends by itself, or one line of a long answer from the next. So an answer is "sure" only
- * if one question waited, and the server has said nothing unasked on this connection since the
- * first question.
+ * if one question waited, and the server has said nothing unasked on this connection but for one
+ * line before the first question, which is taken for a greeting.
  */
 export class Questions {
   #waiting = [];
   #asked = false;
+  #greeted = false;
   #unasked = false;
 
   /** How many wait. */
@@ -139,7 +140,8 @@ export class Questions {
     const sure = this.#waiting.length === 1 && !this.#unasked;
     const question = this.#waiting.shift();
     if (!question) {
-      this.#unasked = this.#asked;
+      this.#unasked ||= this.#asked || this.#greeted;
+      this.#greeted = true;
       return null;
     }
     return { line: question.line, took: now - question.at, sure };
@@ -149,7 +151,7 @@ export class Questions {
   reset() {
     const { size } = this;
     this.#waiting = [];
-    this.#asked = this.#unasked = false;
+    this.#asked = this.#greeted = this.#unasked = false;
     return size;
   }
 }

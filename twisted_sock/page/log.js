@@ -1,5 +1,6 @@
 // The log: what was said is kept in memory, and the newest of it is shown.
 
+import { makeFilter } from "./filter.js";
 import { begin, clock, count, duration, escaped, pieces, stamp } from "./text.js";
 
 const MOST_KEPT = 100_000; // entries in memory
@@ -10,6 +11,7 @@ const FOLD = 500; // characters of a line that are shown at first
 const BUDGET = 8; // ms of a frame for work; but where they are gone in no time, at least
 const LEAST_SCANNED = 512; // entries
 const LEAST_BUILT = 128; // rows
+const AHEAD = 512; // entries that a filter is asked about at once
 const NEAR = 24; // pixels from the end that count as at the end
 
 // What stands for each kind in a saved log, and what it is called where marks are not seen.
@@ -39,6 +41,11 @@ class Entries {
     return this.all[number - this.first];
   }
 
+  /** The entries from a number on. */
+  from(number) {
+    return this.all.slice(number - this.first, number - this.first + AHEAD);
+  }
+
   add(entry) {
     this.all.push({ ...entry, number: this.end });
     this.#characters += entry.text.length;
@@ -65,7 +72,8 @@ export class Log {
   #view;
   #list;
   #changed;
-  #matches = () => true;
+  #filter = makeFilter("");
+  #asking = false; // whether the filter is finding out what passes
   #shown = []; // the entries that match the filter
   #scanned = 0; // the number of the entry to look at next
   #built = 0; // how many of #shown have rows, or had
@@ -101,9 +109,10 @@ export class Log {
     this.#begin();
   }
 
-  /** Show only entries whose text passes a test. */
-  filter(matches) {
-    this.#matches = matches;
+  /** Show only entries that pass a filter. */
+  filter(filter) {
+    this.#filter.close();
+    this.#filter = filter;
     this.#begin();
   }
 
@@ -132,6 +141,7 @@ export class Log {
 
   #begin() {
     this.#shown = [];
+    this.#asking = false;
     this.#scanned = this.#entries.first;
     this.#built = 0;
     this.#list.replaceChildren();
@@ -144,7 +154,7 @@ export class Log {
     const deadline = performance.now() + BUDGET;
     if (this.#scan(deadline)) this.#build(deadline);
     const done = this.#scanned === this.#entries.end && !this.#unbuilt();
-    if (!done) this.#plan();
+    if (!done && !this.#asking) this.#plan();
     this.#stay();
     this.#changed(done);
   }
@@ -154,12 +164,27 @@ export class Log {
     this.#scanned = Math.max(this.#scanned, this.#entries.first);
     while (this.#scanned < this.#entries.end) {
       const entry = this.#entries.at(this.#scanned);
+      const passes = this.#filter.test(entry);
+      if (passes === undefined) return this.#ask();
       this.#scanned += 1;
-      if (this.#matches(entry.text)) this.#shown.push(entry);
+      if (passes) this.#shown.push(entry);
       if (this.#scanned % LEAST_SCANNED === 0 && performance.now() > deadline) return false;
     }
     this.#forget();
     return true;
+  }
+
+  /** Let the filter find out about more entries; returns that not all were looked at. */
+  #ask() {
+    if (this.#asking) return false;
+    this.#asking = true;
+    const filter = this.#filter;
+    filter.ask(this.#entries.from(this.#scanned), () => {
+      if (filter !== this.#filter) return;
+      this.#asking = false;
+      this.#plan();
+    });
+    return false;
   }
 
   // What the log has lost does not match any more either.

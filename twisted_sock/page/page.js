@@ -2,6 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { Connection, Questions } from "./connection.js";
+import { makeFilter } from "./filter.js";
 import { Log } from "./log.js";
 import { keep, kept } from "./storage.js";
 import { begin, count, problemCode, stamp } from "./text.js";
@@ -84,30 +85,23 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** The test that a filter stands for: a text, whatever its case, or a /regular expression/. */
-function testOf(filter) {
-  const written = /^\/(.+)\/([imsu]*)$/.exec(filter);
-  if (written) {
-    const expression = new RegExp(written[1], written[2]);
-    return (text) => expression.test(text);
-  }
-  const wanted = filter.toLowerCase();
-  return (text) => text.toLowerCase().includes(wanted);
-}
-
 function filterChanged() {
   const input = $("filter");
   input.setCustomValidity("");
   input.removeAttribute("aria-invalid");
   try {
-    log.filter(testOf(input.value));
+    log.filter(makeFilter(input.value, () => filterFailed("takes too long")));
     isNewFilter = true;
   } catch {
-    input.setCustomValidity("not a regular expression");
-    input.setAttribute("aria-invalid", "true");
-    setText($("matches"), "not a regular expression");
-    announce("not a regular expression");
+    filterFailed("not a regular expression");
   }
+}
+
+function filterFailed(words) {
+  $("filter").setCustomValidity(words);
+  $("filter").setAttribute("aria-invalid", "true");
+  setText($("matches"), words);
+  announce(words);
 }
 
 async function copy() {
@@ -182,9 +176,21 @@ function changed(state) {
   setText($("connect"), BUTTONS[state]);
   $("stop").hidden = state !== "waiting";
   if (state === "waiting") ticking = setInterval(showState, 250);
-  if (state === "open") noted("note", `connected to ${url.href}`);
+  if (state === "open") isOfUse = setTimeout(connected, OF_USE);
   showState();
   composer.ready(state === "open");
+}
+
+// Whom a full server lets in only to turn them away again is told once, and not at each try.
+
+const OF_USE = 300; // ms
+let isOfUse = 0; // the timer until a connection seems to be of use
+
+function connected() {
+  if (!isOfUse) return;
+  clearTimeout(isOfUse);
+  isOfUse = 0;
+  noted("note", `connected to ${url.href}`);
 }
 
 function showState() {
@@ -202,13 +208,17 @@ function stateWords() {
 let lastEnd = "";
 
 function ended(words, wasOpen, isNormal) {
+  const wasOfUse = wasOpen && !isOfUse;
+  clearTimeout(isOfUse);
+  isOfUse = 0;
   const all = words + unanswered();
-  if (wasOpen || words !== lastEnd) noted(isNormal ? "note" : "trouble", all); // not each try
-  lastEnd = wasOpen ? "" : words;
+  if (wasOfUse || words !== lastEnd) noted(isNormal ? "note" : "trouble", all); // not each try
+  lastEnd = wasOfUse ? "" : words;
 }
 
 function disconnect() {
   const words = connection.state === "open" ? "disconnected" : "stopped trying";
+  connected();
   connection.disconnect();
   noted("note", words + unanswered());
 }
@@ -225,6 +235,8 @@ function noted(kind, words) {
 
 function line(text) {
   const code = problemCode(text);
+  if (code === "busy" && isOfUse) return; // the reason of the end tells it, too
+  connected();
   const answer = OF_THE_CONVERSATION.includes(code) ? null : questions.answer();
   log.add(code ? "problem" : "got", text, answer);
   announce(begin(text, 200) || "empty line");
@@ -261,6 +273,7 @@ function send(lines) {
 
 function ask(text) {
   if (!connection.send(text)) return false;
+  connected();
   questions.ask(text);
   log.add("sent", text);
   return true;

@@ -6,6 +6,7 @@ const RANGES = [
   String.raw`\0-\x08\x0a-\x1f\x7f-\x9f`, // controls
   String.raw`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069`, // the reading direction
   String.raw`\u2028\u2029`, // ends of lines and paragraphs
+  String.raw`\u034f\u115f\u1160\u3164\uffa0`, // fillers
   String.raw`\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb`, // what has no width
   String.raw`\u{e0000}-\u{e007f}`, // tags
   String.raw`\p{Cs}`, // halves of characters
