@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from twisted.internet.interfaces import IAddress
 from zope.interface import Attribute, Interface, implementer
@@ -102,6 +102,56 @@ class Peer:
         return f"{host}:{getattr(self.address, 'port', 0)}"
 
 
+class Wire(Protocol):
+    """A connection below its lines, for those who send something else than whole lines at once.
+
+    Attributes:
+        streams: whether what is sent arrives as a stream of bytes; else whole, or not at all.
+        halves: whether our side of it can be ended by itself.
+    """
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a stream of bytes."""
+
+    @property
+    def halves(self) -> bool:
+        """Whether our side of it can be ended by itself."""
+
+    def encode(self, lines: list[str]) -> bytes:
+        """The bytes that some lines are sent as.
+
+        Raises:
+            ValueError: a line cannot be sent (see `Framer.encode`).
+        """
+
+    def hold(self) -> None:
+        """Let whatever else is sent wait until `release`, so that it does not come in between."""
+
+    def send_bytes(self, data: bytes, lines: int = 0) -> None:
+        """Send exactly this, now, after all that was sent before.
+
+        Args:
+            data: some bytes.
+            lines: how many lines end in it; they are counted.
+        """
+
+    def release(self) -> None:
+        """Send what has waited."""
+
+    def end_output(self) -> None:
+        """End our side when everything is sent; what is sent from now on goes nowhere."""
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the peer, whoever else wants to read."""
+
+    def read_again(self) -> None:
+        """Take it again."""
+
+    def abort(self) -> None:
+        """Break the connection off."""
+
+
 class LineTransport(Protocol):
     """What a session needs below it: lines out, reading on and off, an end."""
 
@@ -139,6 +189,10 @@ class LineTransport(Protocol):
 
     def abort(self) -> None:
         """Drop the connection now, and whatever is unsent with it."""
+
+    @property
+    def wire(self) -> Wire:
+        """What is below the lines."""
 
 
 class LineSession(Protocol):
@@ -206,9 +260,16 @@ class LineSession(Protocol):
 
 
 class SessionTransport(LineTransport, Protocol):
-    """A transport that keeps the session it has opened."""
+    """A transport that keeps the session it has opened.
+
+    Attributes:
+        session: the session.
+        is_connection: whether it is one of those that `max_connections` limits; a peer that
+            only sends datagrams has none.
+    """
 
     session: LineSession
+    is_connection: ClassVar[bool]
 
 
 class LineOwner(Protocol):
@@ -257,6 +318,10 @@ class Conversation(Protocol):
 
     def abort(self) -> None:
         """Drop the connection now."""
+
+    @property
+    def wire(self) -> Wire:
+        """What is below the lines."""
 
 
 class LineReceiver(Protocol):

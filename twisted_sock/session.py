@@ -30,7 +30,7 @@ import sys
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import cast
+from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -39,10 +39,10 @@ from twisted.python.failure import Failure
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.framing import Run
 from twisted_sock.incidents import Incidents
-from twisted_sock.interfaces import LineFunction, LineReceiver, LineTransport, Peer, Reply
+from twisted_sock.interfaces import LineFunction, LineReceiver, LineTransport, Peer, Reply, Wire
 from twisted_sock.metrics import Counters
 from twisted_sock.replies import ReplyQueue, resolve
-from twisted_sock.settings import Limits
+from twisted_sock.settings import Limits, LinePolicy
 
 #: Lines given to the user's code at once, before its replies are sent and the room for more is
 #: looked at: at first, and at most while replies are short.
@@ -70,6 +70,20 @@ class State(enum.IntEnum):
 OPEN, CLOSED = State.OPEN, State.CLOSED  # looked up for every chunk
 
 
+class Follower(Protocol):
+    """Somebody who wants to know more of a conversation than its lines."""
+
+    def input_ended(self, reason: Reason) -> Reply:
+        """The peer has finished, or is to (`SHUTDOWN`), and all that it said is answered.
+
+        Returns:
+            What is still to be said, then the conversation is over.
+        """
+
+    def room_again(self) -> None:
+        """The peer is no longer behind with reading."""
+
+
 @dataclass(slots=True)
 class Common:
     """What all sessions of one factory share.
@@ -78,11 +92,13 @@ class Common:
         reactor: tells the time.
         limits: the limits.
         counters: the counters.
+        policy: what a line is.
     """
 
     reactor: IReactorTime
     limits: Limits
     counters: Counters
+    policy: LinePolicy = field(default_factory=LinePolicy)
     incidents: Incidents = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +118,8 @@ class Session:
         "_backlog",
         "_blocked",
         "_common",
+        "_followed_up",
+        "_follower",
         "_handle",
         "_lines",
         "_out",
@@ -148,6 +166,8 @@ class Session:
         self._slice = FIRST_SLICE
         self._short = 0  # lines that can be answered the short way; 0 while anything is going on
         self._told: set[Reason] | None = None  # problems of this peer that are in the log
+        self._follower: Follower | None = None
+        self._followed_up = False
 
     # What the transport calls.
 
@@ -236,6 +256,8 @@ class Session:
         """The transport has room again."""
         self._blocked = False
         self._pump()
+        if self._follower is not None and not self._blocked:
+            self._follower.room_again()
 
     def fail(self, problem: Problem) -> None:
         """Tell the peer of a problem that ends the conversation, and close at once."""
@@ -270,6 +292,7 @@ class Session:
         if self._protocol is not None:
             self._tell_lost(self._protocol, self.reason)
             self._protocol = None
+        self._follower = None
         return self.reason
 
     # What the factory calls.
@@ -322,6 +345,42 @@ class Session:
         """Who is at the other end."""
         return self._transport.peer
 
+    @property
+    def wire(self) -> Wire:
+        """What is below the lines, for those who send something else than lines."""
+        return self._transport.wire
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer is behind with reading: what is sent now has to wait."""
+        return self._blocked
+
+    @property
+    def policy(self) -> LinePolicy:
+        """What a line is."""
+        return self._common.policy
+
+    @property
+    def limits(self) -> Limits:
+        """What a peer may cost."""
+        return self._common.limits
+
+    @property
+    def full(self) -> bool:
+        """Whether the peer is behind with reading: what is pushed had better wait."""
+        return self._blocked
+
+    def follow(self, follower: Follower) -> None:
+        """Tell somebody when the peer has finished, and when it is no longer behind."""
+        self._follower = follower
+
+    def tell(self, problem: Problem) -> None:
+        """Tell the peer of a problem, and log it; the conversation goes on."""
+        self._note(problem)
+        words = self.words(problem)
+        if words is not None:
+            self.sendLine(words)
+
     def sendLine(self, line: str) -> None:
         """Send a line now, ahead of replies that are not finished.
 
@@ -345,6 +404,22 @@ class Session:
         self._send([line])
         if not self._pumping:
             self._hold_or_read()
+
+    def sendLines(self, lines: list[str]) -> None:
+        """Send several lines now, as `sendLine` does one.
+
+        Raises:
+            TypeError: one is not a `str`; none was sent.
+            ValueError: one holds a newline or a lone surrogate; none was sent.
+        """
+        if self.state < State.CLOSING and not self._blocked:
+            self._flush()
+            self._send(lines)
+            if not self._pumping:
+                self._hold_or_read()
+            return
+        for line in lines:
+            self.sendLine(line)
 
     def close(self, reason: Reason = Reason.CLOSED) -> None:
         """Take no more lines, finish the replies in work, send everything, then close."""
@@ -382,7 +457,7 @@ class Session:
         finally:
             self._pumping = False
         self._flush()
-        if self.state is not State.OPEN and not self.busy:
+        if self.state is not State.OPEN and not (self.busy or self._is_followed_up()):
             self._end()
             return
         self._hold_or_read()
@@ -478,6 +553,20 @@ class Session:
             self._say(Problem(Reason.SHUTDOWN))
             self._flush()
         self._finish(self.reason or Reason.CLOSED)
+
+    def _is_followed_up(self) -> bool:
+        """Whether somebody still has something to say after the peer has finished."""
+        if self._follower is None or self._followed_up or self.state is not State.ENDING:
+            return False
+        self._followed_up = self._pumping = True
+        try:
+            self._accept(self._follower.input_ended(self.reason or Reason.DONE))
+        except BaseException:
+            self._accept(self._failed(Failure()))
+        finally:
+            self._pumping = False
+        self._flush()
+        return self.busy
 
     def _finish(self, reason: Reason) -> None:
         if self.state < State.CLOSED:

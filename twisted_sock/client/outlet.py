@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted_sock.interfaces import LineReceiver, LineTransport, Peer
+from twisted_sock.interfaces import LineReceiver, LineTransport, Peer, Wire
 from twisted_sock.session import Common, Session, State
 
 
@@ -60,6 +60,11 @@ class Outlet:
     def abort(self) -> None:
         """Drop the connection now."""
         self._stream.abort()
+
+    @property
+    def wire(self) -> Wire:
+        """What is below the lines."""
+        return self._stream.wire
 
 
 class ClientSession(Session):

@@ -36,7 +36,8 @@ from zope.interface import implementer
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.foreign import FirstLine
 from twisted_sock.framing import Framer, Run
-from twisted_sock.interfaces import LineOwner, LineSession, Peer
+from twisted_sock.interfaces import LineOwner, LineSession, Peer, Wire
+from twisted_sock.transports.wire import StreamWire
 
 #: Bytes that Twisted's transports hold before they say "enough", and that are gathered here
 #: before they are handed down.
@@ -103,6 +104,7 @@ class LineStream:
     session: LineSession
     transport: Any  # ITransport, and what of its kin it has
     rules: ClassVar[Rules]  # what is checked; see below
+    is_connection: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -185,6 +187,8 @@ class LineStream:
 
     def writeConnectionLost(self) -> None:
         """Everything is sent and our side closed (see `IHalfCloseableProtocol`)."""
+        if self.state < CLOSING:  # on purpose, by `wire`
+            return
         self.state = State.LINGERING
         self._moved = self._owner.now()
 
@@ -267,6 +271,32 @@ class LineStream:
             self._queue.clear()
             self._queued = 0
             self.transport.abortConnection()
+
+    @property
+    def wire(self) -> Wire:
+        """What is below the lines: from now on it stands between us and the transport."""
+        if not isinstance(self.transport, StreamWire):
+            self.transport = StreamWire(self, self.transport)
+        return self.transport
+
+    # What the wire asks for.
+
+    def encode(self, lines: list[str]) -> bytes:
+        """The bytes that some lines are sent as (see `Wire`)."""
+        return self._framer.encode(lines)
+
+    def spill(self) -> None:
+        """Hand all that waits to the transport, even if it has enough."""
+        choked, self._choked = self._choked, False
+        self._write_queued()
+        self._choked = self._choked or choked
+
+    def sent(self, size: int, lines: int) -> None:
+        """Count what is sent past us."""
+        counters = self._owner.counters
+        counters.lines_out += lines
+        counters.bytes_out += size
+        self._active = self._owner.now()
 
     # IPushProducer: what the transport says of its buffer.
 
@@ -353,6 +383,11 @@ class LineStream:
         self._handed, self._queued = self._queued, 0
         self.transport.write(data)
 
+    @property
+    def _deaf(self) -> bool:
+        """Whether nothing is read on purpose, by `wire`."""
+        return isinstance(self.transport, StreamWire) and self.transport.deaf
+
     def _full(self) -> bool:
         """Whether there is more unsent than the high-water mark allows."""
         unsent = PIECE + self._handed + self._queued
@@ -437,7 +472,7 @@ class LineStream:
         timeout = self._owner.limits.line_timeout
         if not timeout or self.state is not State.OPEN:
             return NEVER
-        reading = not self.session.busy and not self._full()
+        reading = not (self.session.busy or self._full() or self._deaf)
         begun = min(max(self._begun, self.session.rested), now)
         return (begun if reading else now) + timeout
 
