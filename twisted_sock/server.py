@@ -84,14 +84,16 @@ class LineFactory(Factory):
         self.now = reactor.seconds
         self.counters = counters or Counters()
         self.deadlines = Deadlines(reactor)
-        self._new_handler = _maker(handler)
+        self._new_handler = maker(handler)
         self._application = handler
         self.openings = Openings(self.now, self.deadlines, self.limits)
-        self._common = Common(reactor, self.limits, self.counters)
+        self._common = Common(reactor, self.limits, self.counters, self.policy)
         self._open: set[SessionTransport] = set()
         self._refused: set[SessionTransport] = set()
-        self._hosts: Counter[str] = Counter()
-        self._host_of: dict[SessionTransport, str] = {}
+        self._connections = 0  # that are open and not refused
+        # By host, connections and peers without one apart: those may have invented addresses.
+        self._hosts: Counter[tuple[bool, str]] = Counter()
+        self._host_of: dict[SessionTransport, tuple[bool, str]] = {}
         self._waiters: list[Deferred[None]] = []  # for the last connection to go
         self._drain_deadline: IDelayedCall | None = None
         self._started = False
@@ -131,10 +133,11 @@ class LineFactory(Factory):
             self._refused.add(transport)
             told = len(self._refused) <= REFUSALS
             return Refused(transport, handler, self._common, refusal, told)
+        self._connections += transport.is_connection
         if self.limits.max_per_peer:
             # Behind a proxy the address may be another one when the connection ends.
-            self._host_of[transport] = transport.peer.host
-            self._hosts[transport.peer.host] += 1
+            host = self._host_of[transport] = transport.is_connection, transport.peer.host
+            self._hosts[host] += 1
         return Session(transport, handler, self._common)
 
     def session_ended(self, transport: SessionTransport, reason: Reason) -> None:
@@ -144,11 +147,8 @@ class LineFactory(Factory):
         self._open.discard(transport)
         if transport in self._refused:
             self._refused.discard(transport)
-        elif transport in self._host_of:
-            host = self._host_of.pop(transport)
-            self._hosts[host] -= 1
-            if not self._hosts[host]:
-                del self._hosts[host]
+        else:
+            self._leave(transport)
         self._see_whether_drained()
         self._stop_if_over()
 
@@ -186,12 +186,22 @@ class LineFactory(Factory):
         limits = self.limits
         if self._waiters:
             return Reason.SHUTDOWN
-        if 0 < limits.max_connections <= len(self._open) - len(self._refused):
+        kind = transport.is_connection
+        if kind and 0 < limits.max_connections <= self._connections:
             return Reason.BUSY
         host = transport.peer.host if limits.max_per_peer else ""
-        if host and limits.max_per_peer <= self._hosts[host]:
+        if host and limits.max_per_peer <= self._hosts[kind, host]:
             return Reason.BUSY
         return None
+
+    def _leave(self, transport: SessionTransport) -> None:
+        """Make room for another in place of one that was not refused."""
+        self._connections -= transport.is_connection
+        if transport in self._host_of:
+            host = self._host_of.pop(transport)
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
 
     def _abort_all(self) -> None:
         self._drain_deadline = None
@@ -266,7 +276,7 @@ class Unmade(LineProtocol):
         raise self._error
 
 
-def _maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:
+def maker(handler: Handler) -> Callable[[], LineFunction | LineReceiver]:
     """What gives the user's code for one more conversation."""
     if isinstance(handler, LineApplication):
         if isinstance(handler, type):

@@ -192,7 +192,9 @@ class Limits(Checked):
     """
 
     window: int = knob(1, "lines of one connection in work at once; 1: one after another")
-    max_connections: int = knob(10000, "connections at once; one more is told busy")
+    max_connections: int = knob(
+        10000, "connections at once, UDP apart; one more is told busy"
+    )
     max_per_peer: int = knob(0, "connections at once from one address; one more is told busy")
     handshake_timeout: float = knob(
         5.0,
@@ -249,7 +251,12 @@ class Web(Checked):
     deflate: str = knob(
         "off", "compressed messages (costs memory and time)", choices=("off", "on")
     )
-    max_message: int = knob(65536, "longest WebSocket message", "bytes")
+    max_message: int = knob(
+        0,
+        "longest WebSocket message; 0 = twice --max-line, and at least 128 KiB; no limit if that "
+        "has none",
+        "bytes",
+    )
     max_body: int = knob(1 << 20, "longest body of a POST", "bytes")
     max_head: int = knob(16384, "longest head of an HTTP request", "bytes")
     ping_after: float = knob(20.0, "ping a WebSocket that was silent so long", "seconds")

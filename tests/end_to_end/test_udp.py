@@ -17,8 +17,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 
 from tests.end_to_end.programs import HOST, PATIENCE, SLACK, Client, Server, memory, require
-from twisted_sock import Limits, LineFactory
+from twisted_sock import Limits, LineFactory, Reason
 from twisted_sock.listeners import server_endpoint
+from twisted_sock.udp.table import OURS
 from twisted_sock.transports.udp import AT_ONCE, FairPort
 
 PLUG = """
@@ -132,8 +133,8 @@ def test_any_client(udp, client, run):
         assert stream.ask(b"hello\n") == b"HELLO\n"
 
 
-def test_what_is_dropped(udp, client):
-    server = udp("--max-datagram", "2000")
+def test_threat_24_what_is_dropped(udp, client):
+    server = udp("--max-datagram", "2000", "--max-connections", "2")
     port = server.ports[0]
     asking = client(port)
     asking.say(b"")
@@ -158,9 +159,13 @@ def test_what_is_dropped(udp, client):
     gone.close()
     assert asking.ask(b"later here") == b"LATER HERE"
     assert asking.ask(b"later here") == b"LATER HERE"
+    # Peers, whose addresses may be invented, take no place from connections.
+    assert client(port).ask(b"third") == b"THIRD"
+    with Client(server.ports[2]) as stream:
+        assert stream.ask(b"a\n") == b"A\n"
 
 
-def test_a_flood(udp, client):
+def test_threat_24_a_flood(udp, client):
     """Of more peers than there may be, and of datagrams that say nothing."""
     server = udp("--max-udp-peers", "50")
     port = server.ports[0]
@@ -226,6 +231,39 @@ async def test_a_flood_lets_others_have_their_turn(no_leaks):
     assert counting.count == AT_ONCE + 10
     no_leaks.flush(ValueError)
     await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_our_own_ports_do_not_talk_to_each_other():
+    """Whoever has invented the datagram with which one seems to have begun."""
+    factory = LineFactory(str.upper)
+    ports = [await server_endpoint("udp:0", reactor).listen(factory) for _ in range(2)]
+    numbers = [port.getHost().port for port in ports]
+    sockets = [find_socket(number) for number in numbers]
+    sockets[0].sendto(b"ping", (HOST, numbers[1]))
+    sockets[1].sendto(b"ping", (HOST, numbers[0]))
+    counters = factory.counters
+    while counters.problems[Reason.DATAGRAM] < 2:
+        assert not counters.lines_in
+        await deferLater(reactor, 0.01)
+    assert not counters.opened
+    with closing(UDPClient(numbers[0])) as asking:
+        asking.say(b"still here")
+        while not counters.lines_out:
+            await deferLater(reactor, 0.01)
+        assert asking.read() == b"STILL HERE"
+    for port in ports:
+        await port.stopListening()
+    assert not set(numbers) & set(OURS)
+    await factory.drain()
+
+
+def find_socket(number):
+    """That of our port with this number."""
+    for reader in reactor.getReaders():
+        if isinstance(reader, FairPort) and reader.getHost().port == number:
+            return reader.socket
+    raise AssertionError("nobody listens there")
 
 
 @pytest_twisted.ensureDeferred

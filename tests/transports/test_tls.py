@@ -33,10 +33,10 @@ from tests.certificates import CLIENT, SERVER, authority, client, pem, server
 from twisted_sock import Limits, LineFactory, LineProtocol, Reason
 from twisted_sock.errors import SettingError
 from twisted_sock.memory import join
-from twisted_sock.transports import certificates
+from twisted_sock.tls import certificates
+from twisted_sock.tls.turnstile import AT_ONCE
+from twisted_sock.tls.words import why
 from twisted_sock.transports.tls import LOOK_EVERY, TLS, Handshake
-from twisted_sock.transports.tls_errors import why
-from twisted_sock.transports.turnstile import AT_ONCE
 
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 40000)
 

@@ -1,8 +1,10 @@
 """Lines in datagrams, in memory: one port, many peers, a clock."""
 
+import cProfile
 import functools
 import gc
 import itertools
+import re
 from collections import Counter
 
 from hypothesis import given, settings
@@ -14,9 +16,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from twisted_sock.framing import make_framer
 from twisted_sock.settings import Datagrams
-from twisted_sock.transports.datagram_peer import DatagramPeer
-from twisted_sock.transports.udp import Conversations
+from twisted_sock.testing import MemoryPeer
+from twisted_sock.udp.peer import DatagramPeer
+from twisted_sock.udp.table import Conversations
 
 ALICE = ("192.0.2.1", 40001)
 BOB = ("192.0.2.2", 40002)
@@ -26,12 +30,13 @@ PORT = 1234
 class FakeSocket:
     """What of `IUDPTransport` is used; sends nothing while it is broken."""
 
-    def __init__(self):
+    def __init__(self, port):
+        self.port = port
         self.sent = []
         self.broken = None
 
     def getHost(self):
-        return IPv4Address("UDP", "127.0.0.1", PORT)
+        return IPv4Address("UDP", "127.0.0.1", self.port)
 
     def write(self, data, addr):
         if self.broken is not None:
@@ -42,13 +47,13 @@ class FakeSocket:
 class Bench:
     """A port in memory, and what it sends."""
 
-    def __init__(self, handler, *, policy=None, limits=None, **allowed):
+    def __init__(self, handler, *, policy=None, limits=None, port=PORT, **allowed):
         self.clock = Clock()
         self.clock.advance(1000)
         self.factory = LineFactory(
             handler, policy=policy, limits=limits or Limits(), reactor=self.clock
         )
-        self.socket = FakeSocket()
+        self.socket = FakeSocket(port)
         self.table = Conversations(self.factory, Datagrams(**allowed))
         self.table.makeConnection(self.socket)
         self.counters = self.factory.counters
@@ -80,6 +85,12 @@ def held(asked):
         return asked[line]
 
     return handler
+
+
+def slow_or_upper(asked):
+    """A handler that answers what begins with "slow" when the test does."""
+    wait = held(asked)
+    return lambda line: wait(line) if line.startswith("slow") else line.upper()
 
 
 class Greeter(LineProtocol):
@@ -255,6 +266,19 @@ class CreditTest(SynchronousTestCase):
         bench.wait(0.1)
         self.assertEqual(bench.said(), [b"a\n"])
 
+    def test_lines_that_wait_are_ended_as_what_they_answer(self):
+        for first, second, answers in [
+            (b"a\r\nslow\r\n", b"c", [b"A\r\n", b"S\nC"]),
+            (b"a\nslow", b"c\r\n", [b"A", b"S\r\nC\r\n"]),
+            (b"a\nslow\n", b"c", [b"A\n", b"S\nC"]),
+        ]:
+            asked = {}
+            bench = Bench(slow_or_upper(asked))
+            self.assertEqual(bench.hear(first), [])
+            said = bench.hear(second)
+            asked["slow"].callback("S")
+            self.assertEqual(said + bench.said(), answers)
+
     def test_answers_that_may_be_any_do_not_wait(self):
         asked = {}
         bench = Bench(held(asked), udp_answers="any")
@@ -264,11 +288,12 @@ class CreditTest(SynchronousTestCase):
 
     def test_refusals_are_worth_nothing_to_an_attacker(self):
         for answers in ("smaller", "any"):
-            bench = Bench(str.upper, limits=Limits(max_connections=1), udp_answers=answers)
+            bench = Bench(str.upper, limits=Limits(max_per_peer=1), udp_answers=answers)
+            other = (ALICE[0], 40003)
             self.assertEqual(bench.hear(b"a"), [b"A"])
-            self.assertEqual(bench.hear(b"a", BOB), [])
+            self.assertEqual(bench.hear(b"a", other), [])
             self.assertEqual(
-                bench.hear(b"x" * 60, BOB), [b"ERR busy too many connections, try again later"]
+                bench.hear(b"x" * 60, other), [b"ERR busy too many connections, try again later"]
             )
             self.assertEqual((bench.counters.current, len(bench.table._peers)), (1, 1))
             self.assertEqual(bench.hear(b"b"), [b"B"])
@@ -343,6 +368,29 @@ class SourceTest(SynchronousTestCase):
             self.assertEqual(bench.hear(b"a", source), [], source)
             self.assertEqual((bench.counters.opened, bench.dropped), (0, 1))
 
+    def test_other_services_that_could_answer_back_for_ever(self):
+        for number in (7, 13, 19, 53, 123, 1023):
+            bench = Bench(str.upper)
+            self.assertEqual(bench.hear(b"a", ("192.0.2.1", number)), [], number)
+            self.assertEqual((bench.counters.opened, bench.dropped), (0, 1))
+        self.assertEqual(Bench(str.upper).hear(b"a", ("192.0.2.1", 1024)), [b"A"])
+
+    def test_our_own_ports_do_not_talk_to_each_other(self):
+        one, other = Bench(str.upper, port=21011), Bench(str.upper, port=21012)
+        for host in ("127.0.0.1", "::1", "192.0.2.1"):
+            self.assertEqual(one.hear(b"ping", (host, 21012)), [])
+            self.assertEqual(other.hear(b"ping", (host, 21011)), [])
+        self.assertEqual((one.dropped, other.dropped), (3, 3))
+        another = Bench(str.upper, port=21012)
+        other.table.doStop()
+        self.assertEqual(one.hear(b"ping", ("::1", 21012)), [])  # one port is still there
+        another.table.doStop()
+        self.assertEqual(one.hear(b"ping", ("::1", 21012)), [b"PING"])
+        other = Bench(str.upper, port=21012)
+        self.assertEqual(one.hear(b"ping", ("::1", 21012)), [])  # known, and ours nevertheless
+        one.table.doStop()
+        other.table.doStop()
+
     def test_each_source_has_a_conversation_of_its_own(self):
         bench = Bench(Greeter, udp_answers="any")
         sources = [ALICE, ("192.0.2.1", 40002), ("2001:db8::1", 40001)]
@@ -407,6 +455,37 @@ class PeersTest(SynchronousTestCase):
         self.assertEqual(bench.hear(b"e\n", ALICE), [b"e\n"])
         self.assertEqual(bench.hear(b"f\n", BOB), [b"hi\nf\n"])  # anew
 
+    def test_rather_an_idle_one_is_ended_than_one_with_a_reply_in_work(self):
+        asked = {}
+        bench = Bench(slow_or_upper(asked), max_udp_peers=3)
+        bench.hear(b"slow", ALICE)
+        bench.hear(b"slow too", BOB)
+        for number in range(100):
+            self.assertEqual(bench.hear(b"flood", source(number)), [b"FLOOD"])
+        asked["slow"].callback("here")
+        asked["slow too"].callback("me too")
+        self.assertEqual((bench.said(ALICE), bench.said(BOB)), ([b"here"], [b"me too"]))
+        bench = Bench(held({}), max_udp_peers=2)
+        for number in range(10):
+            bench.hear(b"all are busy", source(number))
+        self.assertEqual((bench.counters.current, len(bench.table._peers)), (2, 2))
+
+    def test_a_flood_of_invented_sources_takes_no_place_from_connections(self):
+        limits = Limits(max_connections=2, max_per_peer=2)
+        bench = Bench(str.upper, limits=limits)
+        for number in range(10):
+            bench.hear(b"a", source(number))
+            bench.hear(b"a", ("127.0.0.1", 40000 + number))
+        self.assertEqual(bench.counters.current, 12)
+        streams = [MemoryPeer(bench.factory, bench.clock) for _ in range(3)]
+        for stream in streams[:2]:
+            stream.say("x")
+            self.assertEqual(stream.lines(), ["X"])
+        self.assertTrue(streams[2].lines()[0].startswith("ERR busy"))
+        self.assertEqual(bench.hear(b"b", BOB), [b"B"])
+        streams[0].close()
+        self.assertEqual(MemoryPeer(bench.factory, bench.clock).lines(), [])
+
     def test_a_flood_of_invented_sources_costs_no_more_memory(self):
         bench = Bench(str.upper)
         for number in range(25_000):
@@ -443,11 +522,111 @@ class PeersTest(SynchronousTestCase):
         asked["welcome again"].callback("yes")
         self.assertEqual(bench.said(), [b"yes"])
 
+    def test_a_datagram_that_is_dropped_costs_the_next_nothing(self):
+        asked = {}
+        bench = Bench(held(asked), policy=LinePolicy(max_line=0), max_datagram=0)
+        bench.hear(b"first")
+        bench.hear(b"x" * 40_000)
+        bench.hear(b"y" * 40_000)  # there is no room for both
+        bench.hear(b"last")
+        for name in ("first", "x" * 40_000, "last"):
+            asked[name].callback(name[:5])
+        self.assertEqual(bench.said(), [b"first", b"xxxxx", b"last"])
+        self.assertEqual(bench.dropped, 1)
+
     def test_short_lines_that_wait_are_not_cheaper_than_they_are(self):
         bench = Bench(held({}))
         for _ in range(100):
             bench.hear(b"\n" * 1400)
         self.assertGreaterEqual(bench.dropped, 98)
+
+
+class ShortWayTest(SynchronousTestCase):
+    """Whole good lines are answered the short way, which must not be seen."""
+
+    def test_it_is_short(self):
+        """Half the calls of the long way, which is what a datagram costs."""
+        for datagram in (b"hello\n", b"hello\r\n", b"hello"):
+            bench = Bench(lambda line: line)
+            bench.hear(datagram)
+            profile = cProfile.Profile()
+            profile.enable()
+            for _ in range(100):
+                bench.table.datagramReceived(datagram, ALICE)
+            profile.disable()
+            calls = sum(each.callcount for each in profile.getstats())
+            self.assertLess(calls / 100, 70)
+            self.assertEqual(bench.said(), [datagram] * 100)
+
+    def test_what_is_pushed_meanwhile_goes_before(self):
+        class Pushing(LineProtocol):
+            def lineReceived(self, line):
+                self.sendLine("before")
+                return line
+
+        bench = Bench(Pushing, udp_answers="any")
+        for _ in range(2):
+            self.assertEqual(bench.hear(b"a"), [b"before\na"])
+
+    def test_close_and_failure_on_a_later_datagram(self):
+        class Ending(LineProtocol):
+            def lineReceived(self, line):
+                if line == "fail":
+                    raise ValueError("broken on purpose")
+                if line != "ok":
+                    getattr(self, line)()
+                return "bye"
+
+        for word, answers, reason in [(b"close", [b"bye"], "CLOSED"), (b"abort", [], "ABORTED")]:
+            bench = Bench(Ending, udp_answers="any")
+            self.assertEqual(bench.hear(b"ok"), [b"bye"])
+            self.assertTrue(bench.hear(b"fail")[0].startswith(b"ERR internal"))
+            self.assertEqual(bench.hear(word), answers)
+            self.assertEqual(bench.counters.closed, {Reason[reason]: 1})
+            self.assertEqual((bench.counters.current, bench.table._peers), (0, {}))
+        self.flushLoggedErrors(ValueError)
+
+    def test_replies_that_cannot_be_sent(self):
+        bench = Bench({"two": "a\nb", "long": "x" * 101, "ok": "fine"}.get, max_datagram=100)
+        bench.hear(b"ok".ljust(90))
+        self.assertTrue(bench.hear(b"two")[0].startswith(b"ERR internal"))
+        bench.hear(b"none".ljust(90))
+        [answer] = bench.hear(b"ok\ntwo\nok")
+        self.assertEqual(hide([answer]), [b"fine\nERR internal\nfine"])
+        self.flushLoggedErrors(ValueError)
+        bench.hear(b"none".ljust(90))
+        self.assertEqual(
+            bench.hear(b"long\nok\n"),
+            [b"ERR datagram a reply may have at most 100 bytes\nfine\n"],
+        )
+
+    def test_an_empty_reply_is_seen(self):
+        bench = Bench({"a": "a", "b": ""}.get)
+        self.assertEqual(bench.hear(b"a"), [b"a"])
+        self.assertEqual(bench.hear(b"b\nb\n"), [b"\n\n"])
+        self.assertEqual(bench.hear(b"bb"), [])
+        self.assertEqual(bench.hear(b"b"), [b"\n"])
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_it_says_what_the_long_way_says(self, data):
+        """Whatever comes second, a peer that is known has the answer of a new one."""
+        policy = LinePolicy(
+            delimiter=data.draw(st.sampled_from(["lenient", "lf", "crlf"])),
+            framing=data.draw(st.sampled_from(["lines", "chunk"])),
+            max_line=data.draw(st.sampled_from([0, 3])),
+        )
+        bits = st.sampled_from([b"\n", b"\r\n", b"\r", b"a", b"\xff", "世".encode()])
+        datagrams = st.lists(bits, min_size=1, max_size=9).map(b"".join)
+        known = Bench(str.upper, policy=policy, udp_answers="any")
+        for datagram in data.draw(st.lists(datagrams, max_size=4)):
+            runs = known.table._lines.runs(datagram)[0]
+            framer = make_framer(known.table.policy)
+            self.assertEqual(flat(runs), flat(framer.feed(datagram) + framer.end()))
+            new = Bench(str.upper, policy=policy, udp_answers="any")
+            said, alike = known.hear(datagram), new.hear(datagram)
+            self.assertEqual(hide(said), hide(alike))
+        self.flushLoggedErrors(ValueError)
 
 
 class SendingTest(SynchronousTestCase):
@@ -572,6 +751,16 @@ class Lost(LineProtocol):
 
     def connectionLost(self, reason):
         self.why.append(reason)
+
+
+def flat(runs):
+    """Lines and problems one by one."""
+    return [each for run in runs for each in (run if isinstance(run, list) else [run])]
+
+
+def hide(said):
+    """Without the ids of failures."""
+    return [re.sub(rb"(ERR internal) \w+", rb"\1", each) for each in said]
 
 
 def endless(line):

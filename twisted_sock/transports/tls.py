@@ -31,7 +31,7 @@ from zope.interface import implementer
 from twisted_sock.display import one_line
 from twisted_sock.errors import Problem, Reason, SettingError
 from twisted_sock.interfaces import LineOwner, Peer
-from twisted_sock.transports.certificates import (
+from twisted_sock.tls.certificates import (
     files,
     identity,
     out_of_date,
@@ -39,10 +39,10 @@ from twisted_sock.transports.certificates import (
     read_served,
     stamps,
 )
+from twisted_sock.tls.contexts import Identities
+from twisted_sock.tls.turnstile import Turnstile
+from twisted_sock.tls.words import why
 from twisted_sock.transports.layers import Layer, LayerFactory
-from twisted_sock.transports.tls_contexts import Identities
-from twisted_sock.transports.tls_errors import why
-from twisted_sock.transports.turnstile import Turnstile
 
 try:
     from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol

@@ -3,8 +3,9 @@
 A datagram is one or more lines, a last one without a delimiter included; an empty datagram is
 none. Each peer, which is an address and a port, has a conversation that begins with its first
 datagram and ends when nothing has come from it for `udp_timeout`. There are at most
-`max_udp_peers`: one more ends the one silent longest. So a flood of invented addresses costs no
-more memory than that.
+`max_udp_peers`: one more ends the one silent longest, rather one without a reply in work. So a
+flood of invented addresses costs no more memory than that; nor does it lock anybody out of other
+transports, as these conversations do not count as connections.
 
 What one datagram leads to goes out in as few as it fits, of whole lines, and is ended as the peer
 ends its own: `hello` is answered with `HELLO`, `hello` and a newline with `HELLO` and a newline.
@@ -17,44 +18,33 @@ to answer one with, lines that are answered later wait for the others of their d
 
 Backpressure. There is none in UDP, and nothing is promised to arrive. While lines wait for their
 replies only so much more is taken, and what the system has no room to send is not sent; both is
-counted.
+counted. Datagrams have no order: after one that there was no room for, a shorter one is taken.
 
-Reply loops. Never answered is what comes from a port number like our own, be it ourselves or
-another of our kind, from port 0, or from an address of more than one host.
+Reply loops. One invented datagram could set two services upon each other, for ever. So never
+answered is what comes from the number of a UDP port of this process, be it ourselves or another
+of our kind; from a port below 1024, where services are that answer whatever comes (echo, chargen,
+DNS, NTP) and clients hardly ever; or from an address of more than one host.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import socket
-from collections import OrderedDict
-from collections.abc import Callable
-from ipaddress import IPv6Address as IPv6
-from ipaddress import ip_address
 from typing import Any, Protocol
 
 from twisted.internet import defer, udp
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError, MessageLengthError
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
-from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_sock.datagrams import LONGEST
-from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import LineOwner
 from twisted_sock.settings import Datagrams
-from twisted_sock.transports.datagram_peer import DatagramPeer, Socket, Source, named
+from twisted_sock.udp.table import Conversations
 
 #: Datagrams that are read before others have their turn.
 AT_ONCE = 64
-
-EMPTY = Problem(Reason.DATAGRAM, "it is empty")
-NOBODY = Problem(Reason.DATAGRAM, "its source is nobody that could be answered")
-LOOP = Problem(Reason.DATAGRAM, "it comes from our own port number, and could go in circles")
-ROOM = Problem(Reason.BUSY, "it had been silent longest, and another came")
 
 log = Logger()
 
@@ -134,6 +124,10 @@ class FairPort(udp.Port):
             except BaseException:  # one datagram must not cost all others the port
                 log.failure("a datagram could not be handled")
 
+    def write(self, datagram: bytes, addr: Any = None) -> None:
+        """Send a datagram to where one came from: the address needs no check."""
+        self.socket.sendto(datagram, addr)
+
 
 class Listening(enum.Enum):
     """How far a port is."""
@@ -201,113 +195,3 @@ class LinePort:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.callback(None)
-
-
-class Conversations(DatagramProtocol, Socket):
-    """The conversations of one port, by the peer's address.
-
-    Args:
-        owner: whom they belong to.
-        datagrams: what is allowed.
-    """
-
-    noisy = False
-
-    def __init__(self, owner: LineOwner, datagrams: Datagrams) -> None:
-        self.owner = owner
-        # The end of a datagram is the end of its last line.
-        self.policy = dataclasses.replace(owner.policy, eof_tail="deliver")
-        self.longest = min(datagrams.max_datagram or LONGEST, LONGEST)
-        self.timeout = datagrams.udp_timeout
-        self.strict = datagrams.udp_answers == "smaller"
-        self._most = datagrams.max_udp_peers
-        self._peers: OrderedDict[Source, DatagramPeer] = OrderedDict()  # silent longest first
-        self._port = 0
-        self._left = 0  # conversations that are not over
-        self.stopping = False
-        self._over: Callable[[], None] | None = None  # told when the last is over
-
-    def startProtocol(self) -> None:
-        """The port is open (see `DatagramProtocol`)."""
-        self._port = self.transport.getHost().port  # type: ignore[union-attr]
-
-    def datagramReceived(self, datagram: bytes, addr: Source) -> None:
-        """A datagram came (see `DatagramProtocol`)."""
-        if self.stopping:
-            return
-        peer = self._peers.get(addr)
-        problem = self._wrong(datagram, addr, peer)
-        if problem is not None:
-            self.owner.note(problem, named(addr))
-        elif peer is not None:
-            self._peers.move_to_end(addr)
-            peer.receive(datagram)
-        else:
-            self._make_room()
-            self._left += 1
-            peer = self._peers[addr] = DatagramPeer(self, addr)
-            peer.begin(datagram)
-
-    def _wrong(self, data: bytes, source: Source, peer: DatagramPeer | None) -> Problem | None:
-        """Why a datagram must be dropped, if it must."""
-        if len(data) > self.longest:
-            return Problem(Reason.DATAGRAM, f"it has more than {self.longest} bytes")
-        if peer is not None:
-            return None
-        if source[1] == self._port:
-            return LOOP
-        if source[1] == 0 or for_several(source[0]):
-            return NOBODY
-        return None if data else EMPTY
-
-    def _make_room(self) -> None:
-        """End the conversation that is silent longest, if there is no room for one more."""
-        if 0 < self._most <= len(self._peers):
-            next(iter(self._peers.values())).cut(ROOM)
-
-    # Socket: what the conversations ask for.
-
-    def write(self, data: bytes, to: Source) -> bool:
-        """Send a datagram (see `Socket`)."""
-        try:
-            self.transport.write(data, to)  # type: ignore[union-attr]
-        except (OSError, MessageLengthError):  # no room, no way there, or a firewall
-            return False
-        return True
-
-    def forget(self, peer: DatagramPeer) -> None:
-        """Nothing more is for a conversation (see `Socket`)."""
-        del self._peers[peer.source]
-
-    def gone(self) -> None:
-        """A conversation is over (see `Socket`)."""
-        self._left -= 1
-        self._see_whether_over()
-
-    # What the port calls.
-
-    def drain(self, over: Callable[[], None]) -> None:
-        """Finish the replies in work, then call `over`."""
-        self.stopping = True
-        self._over = over
-        for peer in list(self._peers.values()):
-            peer.drain()
-        self._see_whether_over()
-
-    def abort(self) -> None:
-        """End all conversations that are left."""
-        for peer in list(self._peers.values()):
-            peer.session.abort()
-
-    def _see_whether_over(self) -> None:
-        if self._over is not None and not self._left:
-            over, self._over = self._over, None
-            over()
-
-
-def for_several(host: str) -> bool:
-    """Whether an address is that of several hosts, or of none."""
-    address = ip_address(host)
-    if isinstance(address, IPv6):
-        address = address.ipv4_mapped or address
-    return address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255"

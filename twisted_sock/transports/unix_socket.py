@@ -6,8 +6,8 @@ nor anything else that is no socket. Who starts here holds a lock meanwhile, as 
 find the same stale file could otherwise each remove it, and the second would remove the socket of
 the first. The lock is a file of its own, made so that only its owner can open it, held for the
 moment of starting with `flock`, and so free again whatever becomes of the holder. A lock that is
-held for as long as a server runs, or that stays as a symbolic link with a number in it, as Twisted's, can
-be stale itself; and on the folder anybody who can read it could hold one.
+held for as long as a server runs, or that stays as a symbolic link with a number in it, as
+Twisted's, can be stale itself; and on the folder anybody who can read it could hold one.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 
 from twisted_sock.display import one_line
 from twisted_sock.errors import SettingError
-from twisted_sock.transports.certificates import Served
-from twisted_sock.transports.tls_errors import REFUSED, reasons
+from twisted_sock.tls.certificates import Served
+from twisted_sock.tls.words import REFUSED, reasons
 
 try:
     from OpenSSL import SSL, crypto

@@ -8,10 +8,15 @@ no more datagrams have gone to an address than have come from it.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 #: The longest datagram over IPv4: 65,535 bytes less the headers of IP and UDP.
 LONGEST = 65507
+
+#: The beginning of an IPv4 address in one of IPv6 (RFC 4291 section 2.5.5.2), and two of IPv4.
+MAPPED = bytes(10) + b"\xff\xff"
+NO_HOST, ALL_HOSTS = bytes(4), b"\xff" * 4
 
 
 class Credit:
@@ -71,3 +76,15 @@ def joined(lines: Sequence[bytes], spare: int) -> bytes:
     """
     data = b"".join(lines)
     return data[: len(data) - spare] if len(lines[-1]) > spare else data
+
+
+def for_several(host: str) -> bool:
+    """Whether an address is that of several hosts, or of none."""
+    if ":" in host:
+        raw = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+        if raw[:12] != MAPPED:
+            return raw[0] == 0xFF or not any(raw)
+        raw = raw[12:]
+    else:
+        raw = socket.inet_pton(socket.AF_INET, host)
+    return raw[0] >> 4 == 0xE or raw in (NO_HOST, ALL_HOSTS)

@@ -1,0 +1,1 @@
+"""Datagrams: a conversation for each peer, within what it has asked with."""
