@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
@@ -45,7 +46,12 @@ def paged(**web):
     return made
 
 
-SITE = paged()
+SITE = paged(origins="*")
+
+
+def from_page(host):
+    """The bytes of a POST that comes from a page."""
+    return post(b"x").replace(b"\r\n", b"\r\nOrigin: http://" + host + b"\r\n", 1)
 
 
 class ThePage(SynchronousTestCase):
@@ -84,6 +90,14 @@ class ThePage(SynchronousTestCase):
             "connect-src 'self' ws://a.localhost:8080 wss://a.localhost:8080; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         )
+        for host, sources in (
+            ("[::1]:8080", "'self'"),
+            ("[::1]", "'self'"),
+            ("a_b.localhost", "'self'"),
+            ("localhost:", "'self' ws://localhost wss://localhost"),
+        ):
+            policy = self.ask(host=host).fields["content-security-policy"]
+            self.assertIn(f"; connect-src {sources}; ", policy)
         self.assertEqual(fields["x-content-type-options"], "nosniff")
         self.assertEqual(fields["x-frame-options"], "DENY")
         self.assertEqual(fields["referrer-policy"], "no-referrer")
@@ -127,9 +141,9 @@ class Refusals(SynchronousTestCase):
 
     def test_methods(self):
         for method, path, allowed in (
-            ("GET", "/line", "POST"),
-            ("OPTIONS", "/line", "POST"),
-            ("post", "/line", "POST"),
+            ("GET", "/line", "POST, OPTIONS"),
+            ("post", "/line", "POST, OPTIONS"),
+            ("OPTIONS", "/", "GET, HEAD"),
             ("POST", "/", "GET, HEAD"),
             ("DELETE", "/page.css", "GET, HEAD"),
         ):
@@ -148,6 +162,14 @@ class Refusals(SynchronousTestCase):
         ):  # fmt: skip
             self.refused(415, post(content_type=kind))
         self.refused(415, post(content_encoding="gzip"))
+
+    def test_fields_that_are_given_twice(self):
+        for status, fields in (
+            (415, b"Content-Type: text/plain\r\nContent-Type: text/html\r\n"),
+            (415, b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"),
+            (417, b"Expect: 100-continue\r\nExpect: tea\r\n"),
+        ):
+            self.refused(status, post().replace(b"\r\n", b"\r\n" + fields, 1))
 
     def test_a_body_that_is_said_to_be_too_long(self):
         answer, visitor = self.refused(413, post(b"x" * 11)[:-11], max_body=10)
@@ -231,6 +253,67 @@ class WhoMayAsk(SynchronousTestCase):
         self.assertEqual(fields["vary"], "Origin")
         self.assertNotIn("vary", visitor.ask(post(origin="http://localhost")).fields)
 
+    def test_it_may_read_why_it_is_refused(self):
+        origin = "https://a.example"
+        full = Visitor(site=site(origins=origin, max_body=10), limits=Limits(max_connections=1))
+        full.send(HEAD)
+        broken = HEAD.replace(b"\r\n", f"\r\nOrigin: {origin}\r\n".encode(), 1) + b"x\r\n"
+        for status, data in (
+            (503, post(b"x", origin=origin)),
+            (413, post(b"x" * 11, origin=origin)),
+            (415, post(b"x", origin=origin, content_type="image/png")),
+            (417, post(b"x", origin=origin, expect="tea")),
+        ):
+            answer = Visitor(factory=full.factory).ask(data)
+            self.assertEqual(answer.status, status)
+            self.assertEqual(answer.fields["access-control-allow-origin"], origin)
+            self.assertEqual(answer.fields["access-control-expose-headers"], "Retry-After")
+        full.close()
+        answer = Visitor(factory=full.factory).ask(broken)
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.fields["access-control-allow-origin"], origin)
+
+    def test_nobody_else_is_let_in_on_the_same_connection(self):
+        visitor = Visitor(site=site(origins="https://a.example"))
+        visitor.ask(post(origin="https://a.example"))
+        for data in (post(), request("GET", "/x"), post(origin="http://evil.example")):
+            self.assertNotIn("access-control-allow-origin", visitor.ask(data).fields)
+
+    def test_a_browser_that_asks_first(self):
+        """A preflight: the Fetch standard, section 3.3.2."""
+        asks = {"access_control_request_method": "POST"}
+        visitor = Visitor(site=site(origins="https://a.example"))
+        answer = visitor.ask(request("OPTIONS", "/line", origin="https://a.example", **asks))
+        self.assertEqual((answer.status, answer.body), (204, b""))
+        self.assertEqual(answer.fields["access-control-allow-origin"], "https://a.example")
+        self.assertEqual(answer.fields["access-control-allow-methods"], "POST")
+        self.assertEqual(answer.fields["access-control-allow-headers"], "Content-Type")
+        self.assertFalse(visitor.ended)
+        data = request("OPTIONS", "/line", origin="http://evil.example", **asks)
+        answer = visitor.ask(data)
+        self.assertEqual(answer.status, 403)
+        self.assertNotIn("access-control-allow-origin", answer.fields)
+
+    def test_an_origin_that_cannot_stand_in_an_answer(self):
+        """It is refused before anything begins, however the answer would have come."""
+        for handler in (str.upper, lambda line: Deferred()):
+            for ask in (post, lambda **fields: request(**UPGRADE, **fields)):
+                visitor = Visitor(handler, site=site(origins="*"))
+                visitor.send(ask(origin="http://b\xfc.example"))
+                self.assertEqual(visitor.read()[:12], b"HTTP/1.1 403")
+                self.assertEqual(visitor.counters.opened, 0)
+                visitor.advance(10)
+                self.assertTrue(visitor.gone)
+
+    def test_another_host_in_the_target(self):
+        for target in ("http://evil.example/line", "http://localhost/line"):
+            for hosts in (b"", b"Host: localhost\r\nHost: localhost\r\n"):
+                data = f"POST {target} HTTP/1.1\r\n".encode() + hosts + b"\r\n"
+                self.assertEqual(self.status(data), 400)
+        data = request("POST", "http://evil.example/line", b"x")
+        self.assertEqual(self.status(data), 421)
+        self.assertEqual(self.status(request("POST", "http://localhost/line", b"x")), 200)
+
     def test_over_tls(self):
         for origin, status in (("http://localhost", 403), ("https://localhost", 200)):
             visitor = Visitor()
@@ -281,9 +364,43 @@ class Upgrading(SynchronousTestCase):
             visitor.send(data)
             self.assertEqual(visitor.read()[:12], b"HTTP/1.1 400")
             self.assertEqual(visitor.counters.opened, 0)
+            self.assertEqual(visitor.counters.problems, {Reason.HANDSHAKE: 1})
         visitor = Visitor()
         visitor.send(request("GET", "/line", **UPGRADE))
         self.assertEqual(visitor.read()[:12], b"HTTP/1.1 405")
+
+    def test_what_is_wrong_is_told_in_one_line(self):
+        for status, name, value, word in (
+            (400, "sec_websocket_key", "short", b"Sec-WebSocket-Key"),
+            (426, "sec_websocket_version", "8", b"13"),
+            (426, "connection", "close", b"Connection"),
+        ):
+            noted = []
+            visitor = Visitor()
+            visitor.owner.note = lambda problem, peer, noted=noted: noted.append(str(problem))
+            answer = visitor.ask(request(**{**UPGRADE, name: value}))
+            self.assertEqual((answer.status, answer.body.count(b"\n")), (status, 1))
+            self.assertIn(word, answer.body)
+            self.assertEqual(noted, [f"ERR handshake {answer.body.decode().strip()}"])
+            self.assertTrue(visitor.ended)
+            wanted = ("websocket", "13") if status == 426 else (None, None)
+            fields = answer.fields
+            self.assertEqual((fields.get("upgrade"), fields.get("sec-websocket-version")), wanted)
+
+    def test_other_protocols_that_are_offered_too(self):
+        visitor = Visitor()
+        visitor.send(request(**{**UPGRADE, "upgrade": "h2c, WebSocket"}))
+        self.assertEqual(visitor.read()[:12], b"HTTP/1.1 101")
+
+
+class Greets(LineProtocol):
+    """Says something first."""
+
+    def connectionMade(self):
+        return "hi"
+
+    def lineReceived(self, line):
+        return line
 
 
 class Continuing(SynchronousTestCase):
@@ -298,17 +415,24 @@ class Continuing(SynchronousTestCase):
         data = post(b"x" * 2_000_000, expect="100-continue").rstrip(b"x")
         self.assertEqual(Visitor().ask(data).status, 413)
 
-    def test_not_when_the_body_is_there_or_the_answer_has_begun(self):
-        class Greets(LineProtocol):
-            def connectionMade(self):
-                return "hi"
-
-            def lineReceived(self, line):
-                return line
-
+    def test_before_a_greeting(self):
         visitor = Visitor(Greets)
-        visitor.send(post(expect="100-continue"))
-        self.assertNotIn(b"100", visitor.read())
+        visitor.send(post(expect="100-continue")[:-5])
+        came = visitor.read()
+        self.assertTrue(came.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"), came)
+        visitor.send(b"hello")
+        self.assertNotIn(b"100 Continue", visitor.read())
+
+    def test_not_when_the_body_is_there(self):
+        for handler in (Greets, str.upper):
+            visitor = Visitor(handler)
+            visitor.send(post(expect="100-continue"))
+            self.assertNotIn(b"100", visitor.read())
+
+    def test_not_to_a_client_of_http_1_0(self):
+        visitor = Visitor()
+        visitor.send(post(expect="100-continue", version="HTTP/1.0")[:-5])
+        self.assertEqual(visitor.read(), b"")
 
 
 class Deadlines(SynchronousTestCase):
@@ -472,10 +596,17 @@ class Anything(SynchronousTestCase):
         post(), request(), HEAD, END, chunk(b"x\n"),
     )  # fmt: skip
 
+    PART = st.sampled_from(PARTS) | st.binary(max_size=5).map(from_page)
+
     @UNHURRIED
-    @given(st.lists(st.sampled_from(PARTS), max_size=12), st.integers(1, 100), st.booleans())
-    def test_whatever_comes_the_connection_ends_and_nothing_is_left(self, parts, piece, leaves):
-        visitor = Visitor(site=SITE, limits=Limits(idle_timeout=20))
+    @given(st.lists(PART, max_size=12), st.integers(1, 100), st.booleans(), st.booleans())
+    def test_whatever_comes_the_connection_ends_and_nothing_is_left(
+        self, parts, piece, leaves, waits
+    ):
+        def handle(line):
+            return deferLater(visitor.clock, 0.1, str.upper, line) if waits else line.upper()
+
+        visitor = Visitor(handle, site=SITE, limits=Limits(idle_timeout=20))
         visitor.send(b"".join(parts), piece)
         if leaves:
             visitor.end()

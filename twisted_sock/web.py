@@ -1,7 +1,8 @@
 """The site: what a port of `ws:` or `wss:` serves.
 
-    GET /        with `Upgrade: websocket`: WebSocket (RFC 6455); else the page
-    POST /line   one conversation: lines in the body, lines in the answer
+    GET /           with `Upgrade: websocket`: WebSocket (RFC 6455); else the page
+    POST /line      one conversation: lines in the body, lines in the answer
+    OPTIONS /line   whether a web page of another origin may do that
 
 Each request is looked at from the outside in: its head (`http.head`), the name that it asks for
 and the page that it comes from (`http.access`), then its path and method, in the tables here.
@@ -10,15 +11,16 @@ and the page that it comes from (`http.access`), then its path and method, in th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, ISSLTransport
 
 from twisted_sock.forwarded import real_address
 from twisted_sock.http.access import Access
-from twisted_sock.http.answers import Refusal
+from twisted_sock.http.answers import Answer, Refusal
 from twisted_sock.http.channel import Channel
 from twisted_sock.http.exchange import Exchange, too_large
+from twisted_sock.http.head import malformed
 from twisted_sock.http.pages import Page, pages
 from twisted_sock.interfaces import LineOwner, Peer
 from twisted_sock.settings import Web
@@ -28,9 +30,28 @@ from twisted_sock.trust import Network
 
 LINE = "/line"
 
+#: What answers a request whose head is there, or raises `Refusal`.
+Route = Callable[[Exchange], None]
+
 #: What a body may be said to be: nothing, or text. `curl -d` says that it is a form.
 KINDS = ("", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream")
 CHARSETS = ("", "utf-8", "utf8")
+
+#: What lets a web page of another origin read an answer, and why there is no room.
+SHARED = (("Vary", "Origin"), ("Access-Control-Expose-Headers", "Retry-After"))
+PREFLIGHT = Answer(
+    204,
+    headers=(
+        ("Allow", "POST, OPTIONS"),
+        ("Access-Control-Allow-Methods", "POST"),
+        ("Access-Control-Allow-Headers", "Content-Type"),
+        ("Access-Control-Max-Age", "600"),
+    ),
+)
+
+#: What the answer to a WebSocket handshake says that speaks otherwise (RFC 6455 section 4.4).
+UPGRADE_REQUIRED = 426
+UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"))
 
 
 class Site:
@@ -39,15 +60,22 @@ class Site:
     Args:
         web: what is allowed.
         forwarded_from: the networks of the proxies whose word on the client's address is taken.
+        routes: what answers requests for other paths, by the beginning of the path.
 
     Raises:
-        SettingError: `web` names an origin that is none.
+        SettingError: `web` names a host or an origin that is none.
     """
 
     waits = True
 
-    def __init__(self, web: Web, forwarded_from: tuple[Network, ...] = ()) -> None:
+    def __init__(
+        self,
+        web: Web,
+        forwarded_from: tuple[Network, ...] = (),
+        routes: Mapping[str, Route] | None = None,
+    ) -> None:
         self.web = web
+        self.routes = dict(routes or {})
         self.forwarded_from = forwarded_from
         self.access = Access(web.hosts, web.origins)
         self.pages: dict[str, Page] = pages() if web.page == "on" else {}
@@ -87,6 +115,11 @@ class SiteFactory(LayerFactory):
         host = head.first("host")
         if host:
             self.site.access.check_host(host)
+        for beginning, route in self.site.routes.items():
+            if head.path.startswith(beginning):
+                self._check_origin(exchange)
+                route(exchange)
+                return
         methods = self._methods(head.path)
         if not methods:
             raise Refusal(404, "there is nothing here; lines go to /line, and the page is at /")
@@ -98,7 +131,7 @@ class SiteFactory(LayerFactory):
     def _methods(self, path: str) -> dict[str, Callable[[Exchange], None]]:
         """What answers requests for a path, by their method."""
         if path == LINE:
-            return {"POST": self._converse}
+            return {"POST": self._converse, "OPTIONS": self._tell_page}
         if path == "/":
             return {"GET": self._root, "HEAD": self._page}
         return {"GET": self._page, "HEAD": self._page} if path in self.site.pages else {}
@@ -120,33 +153,42 @@ class SiteFactory(LayerFactory):
 
     def _converse(self, exchange: Exchange) -> None:
         """Answer lines with lines."""
-        origin = self._check_origin(exchange)
+        self._share(exchange)
         head = exchange.head
-        _check_kind(head.first("content-type"), head.first("content-encoding"))
+        _check_kind(head.joined("content-type"), head.joined("content-encoding"))
         most = self.site.web.max_body
         if most and int(head.first("content-length") or 0) > most:
             raise too_large(most)
-        if head.first("expect").lower() not in ("", "100-continue"):
+        if head.joined("expect").lower() not in ("", "100-continue"):
             raise Refusal(417, "the only expectation known here is 100-continue")
-        extra = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")] if origin else []
-        exchange.converse(extra)
+        exchange.converse()
+
+    def _tell_page(self, exchange: Exchange) -> None:
+        """Answer a browser that asks first whether a page may (Fetch standard, section 3.3.2)."""
+        self._share(exchange)
+        exchange.channel.answer(PREFLIGHT)
+
+    def _share(self, exchange: Exchange) -> None:
+        """See that the page that asks may do so, and let it read the answer, whatever that is."""
+        if origin := self._check_origin(exchange):
+            exchange.channel.shared = (("Access-Control-Allow-Origin", origin), *SHARED)
 
     def _upgrade(self, exchange: Exchange) -> None:
         """Speak WebSocket from now on."""
         self._check_origin(exchange)
         channel, head = exchange.channel, exchange.head
         if head.version == "HTTP/1.0":
-            raise Refusal(400, "WebSocket needs HTTP/1.1; in nginx say proxy_http_version 1.1")
+            raise malformed("WebSocket needs HTTP/1.1; in nginx say proxy_http_version 1.1")
         if head.first("content-length") not in ("", "0") or head.all("transfer-encoding"):
-            raise Refusal(400, "a request for WebSocket has no body")
+            raise malformed("a request for WebSocket has no body")
         web = self.site.web
         shaken = handshake(head.path, head.fields, web)
+        if not shaken.accepted:
+            headers = UPGRADE if shaken.status == UPGRADE_REQUIRED else ()
+            raise Refusal(shaken.status, shaken.words, *headers, log=shaken.words)
         channel.transport.write(shaken.response)
-        if shaken.accepted:
-            owner, peer = self.owner, channel.asker
-            channel.give_transport(WebSocketStream(owner, shaken, owner.policy, web, peer))
-        else:
-            channel.hang_up()
+        owner, peer = self.owner, channel.asker
+        channel.give_transport(WebSocketStream(owner, shaken, owner.policy, web, peer))
 
     def _check_origin(self, exchange: Exchange) -> str:
         head = exchange.head

@@ -24,7 +24,7 @@ class Who(LineProtocol):
 
 ENDPOINTS = ("ws:0", "ws:0:forwarded=loopback", "ws:unix=site.sock:forwarded=loopback")
 OPTIONS = [
-    *("--protocol", "who.Who", "--hosts", "front.example"),
+    *("--protocol", "who.Who", "--hosts", "front.example", "--origins", "https://a.example"),
     *("--handshake-timeout", "1", "--stall-timeout", "1"),
 ]
 
@@ -101,6 +101,8 @@ def test_curl_is_told_what_is_wrong(curl, tmp_path):
         (("-d", "{}", "-H", "Content-Type: application/json"), "/line", 415, "text/plain"),
         (("-H", "Host: evil.example"), "/", 421, "--hosts"),
         (("-d", "x", "-H", "Origin: http://evil.example"), "/line", 403, "--origins"),
+        (("-d", "x", "-H", "Origin: http://b\xfc.example"), "/line", 403, "--origins"),
+        (("-H", "Upgrade: websocket"), "/", 426, "Connection"),
         (("-H", "A: " + "a" * 20_000), "/", 431, "16384"),
         (("-H", "A: " + "a" * 20_000, "-d", "x"), "/line", 431, "16384"),
     ):
@@ -108,6 +110,20 @@ def test_curl_is_told_what_is_wrong(curl, tmp_path):
         assert answer.endswith(f"\n{status}")
         assert words in answer
         assert answer.count("\n") == 1
+
+
+def test_a_page_that_is_listed(curl):
+    """Its browser asks first, and it may read what it is told, whatever that is."""
+    page = ("-i", "-H", "Origin: https://a.example")
+    asks = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: POST")
+    for options, status in (
+        (asks, 204),
+        (("-d", "x"), 200),
+        (("-d", "x", "-H", "Content-Type: application/json"), 415),
+    ):
+        answer = curl("/line", *page, *options)
+        assert answer.endswith(str(status))
+        assert "\nAccess-Control-Allow-Origin: https://a.example\n" in answer.replace("\r", "")
 
 
 def test_curl_gets_the_page(curl):

@@ -28,7 +28,7 @@ class Hosts(SynchronousTestCase):
     def test_names_that_lead_nowhere_else(self):
         for host in (
             "localhost", "LOCALHOST:80", "localhost.", "a.localhost:1234", "127.0.0.1",
-            "192.0.2.7:8080", "[::1]", "[2001:db8::1]:443",
+            "192.0.2.7:8080", "[::1]", "[2001:db8::1]:443", "localhost:",
         ):  # fmt: skip
             self.assertIsNone(self.check("", host), host)
 
@@ -48,6 +48,17 @@ class Hosts(SynchronousTestCase):
     def test_malformed(self):
         for host in ("", "a b", "a@b", "a:b", "a:123456", "[::1", "a/b", "a;b", "a,b", "a'b"):
             self.assertEqual(self.check("*", host), 400, host)
+
+    def test_what_is_no_name_cannot_be_listed(self):
+        for hosts in ("https://x.example", "x.example:8080", "x.example/", "a b", "::1", "a,b:1"):
+            with self.assertRaisesRegex(SettingError, "names only, like sock.example.org"):
+                Access(hosts, "")
+        self.assertEqual(self.check("[2001:db8::1], x_y.example", "x_y.example"), None)
+
+    def test_names_with_other_letters_are_listed_in_ascii(self):
+        with self.assertRaisesRegex(SettingError, "xn--"):
+            Access("b\xfccher.example", "")
+        self.assertIsNone(self.check("xn--bcher-kva.example", "xn--bcher-kva.example:80"))
 
     @UNHURRIED
     @given(st.text(max_size=20))
@@ -114,6 +125,19 @@ class Origins(SynchronousTestCase):
         for origin in ("http://evil.example", "null"):
             self.assertEqual(self.check(origin, origins="*"), origin)
         self.assertEqual(self.check("no\r\norigin", origins="*"), 403)
+
+    def test_origins_with_other_letters_are_none(self):
+        self.assertEqual(self.check("http://b\xfc.example", origins="*"), 403)
+        self.assertEqual(self.check("http://xn--b.example", origins="*"), "http://xn--b.example")
+        with self.assertRaisesRegex(SettingError, "xn--"):
+            Access("", "https://b\xfccher.example")
+
+    @UNHURRIED
+    @given(st.text(max_size=20))
+    def test_what_passes_can_stand_in_a_field(self, text):
+        origin = self.check(f"http://{text}", origins="*")
+        if origin != 403:
+            self.assertRegex(origin, r"\A[!-~]+\Z")
 
     def test_what_is_no_origin_cannot_be_listed(self):
         for origins in ("a.example", "https://a.example/path", "https://"):

@@ -36,6 +36,9 @@ BAD = {
         b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\n\r\n",
+        b"GET http:/// HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n",
@@ -135,6 +138,10 @@ class Reading(SynchronousTestCase):
     def test_http_1_0_needs_no_host(self):
         self.assertEqual(len(fed(b"GET / HTTP/1.0\r\n\r\n", 100)), 1)
 
+    def test_fields_that_come_twice(self):
+        (head,) = fed(b"GET / HTTP/1.0\r\nA: b\r\nC: d\r\na: e\r\n\r\n", 100)
+        self.assertEqual((head.joined("a"), head.joined("c"), head.joined("f")), ("b, e", "d", ""))
+
     def test_words_of_a_list(self):
         (head,) = fed(b"GET / HTTP/1.0\r\nUpgrade: a, WebSocket\r\nUpgrade: b\r\n\r\n", 100)
         self.assertTrue(head.has_token("upgrade", "websocket"))
@@ -149,6 +156,12 @@ class Refusing(SynchronousTestCase):
                 for piece in (1, 7, 1 << 20):
                     limit = 500 if status in (414, 431) and len(data) > 900 else 0
                     self.assertEqual(refused(data, piece, limit), status, (data, piece))
+
+    def test_bytes_that_are_no_text_are_told(self):
+        for data in (b"\0", b"GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n"):
+            words = told(data + b"\r\n", 1, 0).body
+            self.assertIn(b"NUL", words)
+            self.assertNotIn(b"CR", words)
 
     def test_the_limit_is_exact(self):
         for piece in (1, len(GOOD)):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from tests.contracts import PROMISES, Held
 from tests.http_peer import END, HEAD, AnswerReader, Visitor, chunk, post
@@ -230,6 +233,19 @@ class Conversation(SynchronousTestCase):
         visitor.advance(1)
         self.successResultOf(drained)
 
+    def test_a_conversation_over_tls_is_over_when_its_answer_has_left(self):
+        """Whether or not the peer then says goodbye."""
+        visitor = Visitor(limits=Limits(close_grace=4))
+        directlyProvides(visitor.server, ISSLTransport)
+        visitor.server.loseConnection = lambda: None
+        self.assertEqual(visitor.ask(post(connection="close")).body, b"HELLO\n")
+        visitor.advance(1)
+        self.assertEqual(visitor.counters.closed, {Reason.DONE: 1})
+        self.assertFalse(visitor.gone)
+        visitor.advance(4.5)
+        self.assertTrue(visitor.gone)
+        self.assertEqual(visitor.clock.getDelayedCalls(), [])
+
     def test_an_answer_that_nobody_takes(self):
         visitor = Visitor(lambda line: "x" * 50_000)
         visitor.client.pauseProducing()
@@ -326,6 +342,32 @@ class Conversation(SynchronousTestCase):
         (answer,) = visitor.answers()
         self.assertEqual((answer.body, answer.whole), (b"A\n", False))
         self.assertTrue(visitor.gone)
+
+    def test_fields_behind_a_body(self):
+        """They are of no use, and could be read otherwise by others."""
+        body = HEAD + chunk(b"hello") + b"0\r\n"
+        for trailer in (
+            b"X: y\n\n" + post(b"evil"), b"X: y\r\n", b"Host: evil\r\n \0fold\r\n",
+            b"X: " + b"a" * 60_000, b"\n", b"\0",
+        ):  # fmt: skip
+            for piece in (1, 65536) if len(trailer) < 1000 else (65536,):
+                visitor = Visitor()
+                answer = visitor.ask(body + trailer + b"\r\n", piece)
+                self.assertEqual((answer.status, visitor.ended), (400, True), trailer[:20])
+                self.assertEqual(visitor.counters.closed, {Reason.LOST: 1})
+
+    def test_a_connection_that_fails_while_an_answer_is_written(self):
+        """The conversation is told, and is over."""
+        asked: dict[str, Deferred[str]] = {}
+        visitor = Visitor(partial(Held, asked))
+        visitor.send(post(b"a"))
+        visitor.server.writeSequence = lambda pieces: 1 / 0
+        asked.pop("a").callback("A")
+        visitor.advance(1)
+        gc.collect()
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertTrue(visitor.gone)
+        self.assertEqual(visitor.counters.current, 0)
 
     def test_memory_of_a_flood_of_answers(self):
         visitor = Visitor(lambda line: "x" * 4000, limits=Limits(high_water=200_000))

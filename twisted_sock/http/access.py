@@ -13,10 +13,17 @@ from ipaddress import ip_address
 from twisted_sock.errors import SettingError
 from twisted_sock.http.answers import Refusal
 
-AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+#: RFC 3986 section 3.2; a port may be empty.
+NAME = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+AUTHORITY = re.compile(NAME + r"(?::([0-9]{0,5}))?")
+#: RFC 6454 section 6.2: ASCII only, so that it can stand in the head of an answer.
 ORIGIN = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]*)://(\[[0-9A-Fa-f:.]+\]|[^\s/:@?#]+)(?::([0-9]{1,5}))?"
+    r"([A-Za-z][A-Za-z0-9+.-]*)"
+    r"://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{1,5}))?"
 )
+
+#: How names with other letters are written, as browsers send them (RFC 5890 section 2.3.2.1).
+IDN = "; names with other letters as browsers send them, in ASCII: xn--bcher-kva.example"
 
 PORTS = {"http": "80", "https": "443"}
 
@@ -32,11 +39,11 @@ class Access:
         origins: web pages that may use us besides our own, with commas; `*` for all.
 
     Raises:
-        SettingError: an origin is none.
+        SettingError: a name or an origin is none.
     """
 
     def __init__(self, hosts: str, origins: str) -> None:
-        self._hosts = {_name(host) for host in _listed(hosts)}
+        self._hosts = {_listed_name(text) for text in _listed(hosts)}
         self._all = "*" in _listed(origins)
         self._origins = {_listed_origin(text) for text in _listed(origins) if text != "*"}
 
@@ -111,8 +118,19 @@ def _origin(text: str) -> Origin | None:
 def _listed_origin(text: str) -> Origin:
     origin = _origin(text)
     if origin is None:
-        raise SettingError(f"origins: like https://example.org, or null, or *, not {text!r}")
+        words = f"origins: like https://example.org, or null, or *, not {text!r}"
+        raise SettingError(words + _hint(text))
     return origin
+
+
+def _listed_name(text: str) -> str:
+    if text != "*" and not re.fullmatch(NAME, text):
+        raise SettingError(f"hosts: names only, like sock.example.org, not {text!r}{_hint(text)}")
+    return _name(text)
+
+
+def _hint(text: str) -> str:
+    return "" if text.isascii() else IDN
 
 
 def _listed(text: str) -> list[str]:

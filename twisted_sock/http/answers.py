@@ -27,14 +27,15 @@ class Answer:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
-    def encode(self, *, bodiless: bool = False, close: bool = False) -> bytes:
+    def encode(self, *, extra: Headers = (), bodiless: bool = False, close: bool = False) -> bytes:
         """Its bytes.
 
         Args:
+            extra: further fields of its head.
             bodiless: whether it answers HEAD.
             close: whether the connection is closed behind it.
         """
-        headers = list(self.headers)
+        headers = [*self.headers, *extra]
         if self.status not in BODILESS:
             headers.append(("Content-Length", str(len(self.body))))
         bodiless = bodiless or self.status in BODILESS

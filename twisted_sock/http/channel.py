@@ -26,7 +26,8 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from twisted_sock.errors import Problem, Reason
-from twisted_sock.http.answers import Answer, Refusal
+from twisted_sock.http.answers import Answer, Headers, Refusal
+from twisted_sock.http.chunks import Chunks
 from twisted_sock.http.closing import Closing, unsent
 from twisted_sock.http.exchange import Exchange, Phase
 from twisted_sock.http.head import Head, HeadReader, malformed
@@ -59,6 +60,7 @@ class Channel(HTTPChannel, Opening):
 
     Attributes:
         asker: who has sent the request at hand, if a proxy says so that is believed.
+        shared: fields of every answer to it, for the page that has asked.
     """
 
     requestFactory = Exchange
@@ -74,6 +76,7 @@ class Channel(HTTPChannel, Opening):
         self.web = web
         self.handle = handle
         self.peer = self.asker = peer
+        self.shared: Headers = ()
         self.phase = Phase.HEAD
         self.held = False  # whether the conversation wants no more of the body
         self.talk: Post | None = None
@@ -151,6 +154,8 @@ class Channel(HTTPChannel, Opening):
         request = self.requests[-1]
         version = self.head.version.encode()
         self.persistent = self.checkPersistence(request, version)  # type: ignore[no-untyped-call]
+        if self.head.all("transfer-encoding"):
+            self._transferDecoder = Chunks(request.handleContentChunk, self._finishRequestBody)
 
     def _finishRequestBody(self, data: bytes) -> None:
         """The body is whole; return to ourselves what came behind it."""
@@ -170,6 +175,11 @@ class Channel(HTTPChannel, Opening):
         self.refuse(malformed("the request is malformed"))
 
     # Requests.
+
+    @property
+    def ahead(self) -> bool:
+        """Whether more has come than was looked at."""
+        return bool(self._unread)
 
     def _take(self) -> bool:
         """Take the next step with what is unread; returns whether another may follow."""
@@ -207,7 +217,8 @@ class Channel(HTTPChannel, Opening):
         if last or self.phase is not Phase.ANSWER:
             self.persistent = 0
         bodiless = self.phase is not Phase.HEAD and self.head.method == "HEAD"
-        self.transport.write(answer.encode(bodiless=bodiless, close=not self.persistent))
+        close = not self.persistent
+        self.transport.write(answer.encode(extra=self.shared, bodiless=bodiless, close=close))
         self.answered()
 
     def refuse(self, refusal: Refusal, problem: Problem | None = None) -> None:
@@ -250,8 +261,11 @@ class Channel(HTTPChannel, Opening):
             self._flush_later(again, min(2 * again, MOST_FLUSHED))
             return
         self._end_talk()
-        self._next_request()
-        self.dataReceived(b"")
+        if self._closing is not None:
+            self._closing.watch()
+        elif self.phase < Phase.CLOSING:
+            self._next_request()
+            self.dataReceived(b"")
 
     def _next_request(self) -> None:
         self.requests.clear()
@@ -323,6 +337,7 @@ class Channel(HTTPChannel, Opening):
         """Await a request; it has so much time."""
         self.phase = Phase.HEAD
         self.asker = self.peer
+        self.shared = ()
         self._unsent = unsent(self.transport)
         self.owner.openings.begin(self)
 
@@ -360,6 +375,8 @@ class Channel(HTTPChannel, Opening):
         self._closing.begin()
         if self.talk is None:  # which has a deadline of its own
             self._closing.watch()
+        elif not self._closing.halves:  # else `writeConnectionLost` is told
+            self._flush_later(0, FLUSHED)
 
     def abort(self) -> None:
         """Drop the connection now."""

@@ -14,6 +14,9 @@ from twisted.internet.interfaces import ISSLTransport
 
 from twisted_sock.interfaces import LineOwner
 
+#: How often in a grace time progress is looked for.
+LOOKS = 8
+
 
 class Closing:
     """Closes a connection, and sees that it ends.
@@ -24,6 +27,7 @@ class Closing:
         input_over: whether the peer has closed its side.
 
     Attributes:
+        halves: whether our side is closed first.
         bucket: where `Deadlines` keeps it; not for others to touch.
     """
 
@@ -33,14 +37,15 @@ class Closing:
         self._owner = owner
         self._transport = transport
         can = hasattr(transport, "loseWriteConnection") and not input_over
-        self._halves = can and not ISSLTransport.providedBy(transport)
+        self.halves = can and not ISSLTransport.providedBy(transport)
         self._unsent = 0  # bytes, when last looked
+        self._moved = 0.0  # when the peer was last seen to take some of them
 
     def begin(self) -> None:
         """Close, our side first where that can be."""
         self._transport.unregisterProducer()
         self._transport.resumeProducing()
-        if self._halves:
+        if self.halves:
             self._transport.loseWriteConnection()
         else:
             self._transport.loseConnection()
@@ -48,7 +53,8 @@ class Closing:
     def watch(self) -> None:
         """See from now on that the peer does its part."""
         self._unsent = unsent(self._transport)
-        self._owner.deadlines.watch(self, self._owner.now() + self._grace)
+        self._moved = self._owner.now()
+        self._owner.deadlines.watch(self, self._moved + self._grace / LOOKS)
 
     def forget(self) -> None:
         """The connection is gone."""
@@ -58,8 +64,11 @@ class Closing:
         """The peer must have done something by now (see `Watched`)."""
         before, self._unsent = self._unsent, unsent(self._transport)
         if self._unsent != before:
-            return now + self._grace
-        if self._halves and not self._unsent:
+            self._moved = now
+        due = self._moved + self._grace
+        if now < due:
+            return min(due, now + self._grace / LOOKS)
+        if self.halves and not self._unsent:
             self._transport.loseConnection()
         else:
             self._transport.abortConnection()

@@ -42,12 +42,14 @@ class Connection(Protocol):
         peer: who is at the other end of the connection.
         persistent: whether another request may follow.
         phase: how far it is.
+        shared: fields of every answer to the request at hand, for the page that has asked.
         talk: the conversation at hand.
         transport: what carries it.
         web: what is allowed.
     """
 
     asker: Peer
+    shared: Headers
     handle: Callable[[Exchange], None]
     head: Head
     held: bool
@@ -58,6 +60,10 @@ class Connection(Protocol):
     talk: Post | None
     transport: Any
     web: Web
+
+    @property
+    def ahead(self) -> bool:
+        """Whether more has come than was looked at."""
 
     def answer(self, answer: Answer, last: bool = False) -> None:
         """Answer as a whole."""
@@ -89,7 +95,8 @@ class Exchange(Request):
     size = 0  # bytes of the body so far
     answering = False  # whether the head of the answer is sent
     begun = False
-    extra: Headers = ()  # further fields of its head
+    opening = b""  # the head of the answer, when it is a conversation
+    expects = False  # whether the peer waits to be asked for the body
 
     @property
     def head(self) -> Head:
@@ -134,33 +141,42 @@ class Exchange(Request):
 
     # What the conversation calls (see `transports.http.Exchange`).
 
-    def converse(self, extra: Headers = ()) -> None:
-        """Answer with a conversation.
-
-        Args:
-            extra: fields of the answer's head besides those of any text.
-        """
-        channel = self.channel
-        self.extra = extra
+    def converse(self) -> None:
+        """Answer with a conversation."""
+        channel, head = self.channel, self.head
+        self.opening = self._head()  # now, as nothing may fail when there is a conversation
+        expects = head.first("expect").lower() == "100-continue"
+        self.expects = expects and head.version == "HTTP/1.1"
         self.talk = channel.talk = Post(channel.owner, self, channel.asker)
         self.talk.begin()
-        expects = self.head.first("expect").lower() == "100-continue"
-        if expects and channel.phase is Phase.BODY and not self.answering:
-            channel.transport.write(CONTINUE)
+        self._invite()
+
+    def _head(self) -> bytes:
+        coding = [("Transfer-Encoding", "chunked")] if self.head.version == "HTTP/1.1" else []
+        # Nginx would hold the answer back until it has much of it.
+        headers = [*TEXT, *self.channel.shared, ("X-Accel-Buffering", "no"), *coding]
+        return head(200, headers, not self.channel.persistent)
+
+    def _invite(self) -> None:
+        """Ask for the body, where that is waited for (RFC 9110 section 10.1.1)."""
+        if self.expects and self.channel.phase is Phase.BODY and not self.channel.ahead:
+            self.channel.transport.write(CONTINUE)
+        self.expects = False
 
     def write(self, data: bytes) -> None:
         """Send some of the answer's body, its head before the first."""
         if self.channel.phase >= Phase.CLOSING:
             return
-        chunked = self.head.version == "HTTP/1.1"
-        pieces = toChunk(data) if chunked else (data,)
-        if not self.answering:
-            coding = [("Transfer-Encoding", "chunked")] if chunked else []
-            # Nginx would hold the answer back until it has much of it.
-            headers = [*TEXT, *self.extra, ("X-Accel-Buffering", "no"), *coding]
-            pieces = (head(200, headers, not self.channel.persistent), *pieces)
-            self.answering = True
-        self.channel.transport.writeSequence(pieces)
+        try:
+            pieces = toChunk(data) if self.head.version == "HTTP/1.1" else (data,)
+            if not self.answering:
+                self._invite()
+                self.answering = True
+                pieces = (self.opening, *pieces)
+            self.channel.transport.writeSequence(pieces)
+        except Exception:
+            self.channel.abort()  # so that the conversation ends, too
+            raise
 
     def finish(self) -> None:
         """The answer is whole."""
@@ -168,7 +184,7 @@ class Exchange(Request):
         if channel.phase >= Phase.CLOSING:
             return
         if not self.answering:
-            channel.answer(Answer(200, b"", (*TEXT, *self.extra)))
+            channel.answer(Answer(200, b"", TEXT))
             return
         if self.head.version == "HTTP/1.1":
             channel.transport.write(LAST_CHUNK)

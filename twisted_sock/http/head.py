@@ -8,6 +8,7 @@ twice, or in two ways.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) (HTTP/\d\.\d)")
 ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+#: RFC 9112 section 2.2; NUL is worth words of its own.
 BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)|\x00")
 LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -55,6 +57,10 @@ class Head:
     def first(self, name: str) -> str:
         """The value of the first field of a name, in lower case; empty without one."""
         return next(iter(self.all(name)), "")
+
+    def joined(self, name: str) -> str:
+        """The values of all fields of a name, as one (RFC 9110 section 5.3)."""
+        return ", ".join(self.all(name))
 
     def has_token(self, name: str, token: str) -> bool:
         """Whether one of the words between the commas of a field is this one, in lower case."""
@@ -124,8 +130,12 @@ class HeadReader:
 
 
 def _check_ends(data: bytes | bytearray, start: int, stop: int) -> None:
-    if BARE.search(data, start, stop):
-        raise malformed("this port speaks HTTP, where each line of a head ends in CR LF")
+    bare = BARE.search(data, start, stop)
+    if bare is None:
+        return
+    if bare[0] == b"\0":
+        raise malformed("this port speaks HTTP, where a head is text without NUL bytes")
+    raise malformed("this port speaks HTTP, where each line of a head ends in CR LF")
 
 
 def _too_large(named: bool, limit: int) -> Refusal:
@@ -152,14 +162,21 @@ def parse(data: bytes) -> Head:
     if len(lines) - 1 > MOST_FIELDS:
         raise malformed(f"the head of a request may have at most {MOST_FIELDS} fields", 431)
     fields = [_field(line) for line in lines[1:]]
-    if absolute := ABSOLUTE.fullmatch(target):  # RFC 9112 section 3.2.2: instead of the field Host
-        target = absolute[2] or "/"
-        fields = [field for field in fields if field[0] != "host"] + [("host", absolute[1])]
-    path = target.partition("?")[0]
-    head = Head(lines, method, path, version, tuple(fields))
+    head = Head(lines, method, target, version, tuple(fields))
     _check_host(head)
     _check_length(head)
-    return head
+    return _found(head)
+
+
+def _found(head: Head) -> Head:
+    """A head with the path of what is asked for, and the host (RFC 9112 section 3.2.2)."""
+    target, fields = head.path, head.fields
+    if absolute := ABSOLUTE.fullmatch(target):
+        host, target = absolute[1], absolute[2] or "/"
+        if not host:
+            raise malformed("the target of the request names no host")
+        fields = (*(field for field in fields if field[0] != "host"), ("host", host))
+    return dataclasses.replace(head, path=target.partition("?")[0], fields=fields)
 
 
 def _request(line: bytes) -> tuple[str, str, str]:

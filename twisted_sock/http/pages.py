@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from importlib import resources
 
@@ -25,6 +26,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: Hosts that a policy can name (CSP 3, section 2.3.1): not those that are IPv6 addresses.
+SOURCE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 PROTECTION = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -54,8 +57,9 @@ class Page:
             host: the value of the request's field Host, which was checked.
             known: that of its field If-None-Match (RFC 9110 section 13.1.2).
         """
+        host = host.removesuffix(":")
         # Older browsers do not take 'self' for WebSocket, too.
-        connect = f"'self' ws://{host} wss://{host}" if host else "'self'"
+        connect = f"'self' ws://{host} wss://{host}" if SOURCE.fullmatch(host) else "'self'"
         headers = (
             ("ETag", self._tag),
             ("Cache-Control", "no-cache"),
