@@ -9,6 +9,7 @@ be listened on, is an exception; each says what was wrong, where, and what to do
 
     SockError
      ├── SettingError   a value out of its range
+     ├── ScriptError    a conversation script that cannot be used
      ├── PlugError      a line protocol that cannot be found or used
      ├── ListenError    an endpoint that cannot be listened on
      ├── NotConnected   a client that connects no more
@@ -40,6 +41,7 @@ class Reason(enum.StrEnum):
     INTERNAL = "internal"
     SHUTDOWN = "shutdown"
     FOREIGN = "foreign"
+    UPSTREAM = "upstream"
     # What is only logged and counted: there is nobody yet to tell.
     HANDSHAKE = "handshake"
     DATAGRAM = "datagram"
@@ -63,6 +65,7 @@ WORDS: dict[Reason, str] = {
     Reason.INTERNAL: "the server failed on this line",
     Reason.SHUTDOWN: "the server is stopping",
     Reason.FOREIGN: "this is not the protocol that is spoken here",
+    Reason.UPSTREAM: "the server behind this one cannot be spoken to",
     Reason.HANDSHAKE: "the connection was not set up",
     Reason.DATAGRAM: "the datagram was dropped",
     Reason.DONE: "the peer had finished and everything was answered",
@@ -97,6 +100,10 @@ class SockError(Exception):
 
 class SettingError(SockError, ValueError):
     """A setting has a value that it cannot have."""
+
+
+class ScriptError(SockError):
+    """A conversation script cannot be used; says file, line and key."""
 
 
 class PlugError(SockError):
