@@ -19,7 +19,7 @@ from twisted.logger import ILogObserver
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from twisted_sock.testing import LocalServer
+    from twisted_sock.testing import LocalServer, MockServer
 
 
 @pytest.fixture
@@ -43,6 +43,32 @@ def line_server() -> Iterator[Callable[..., LocalServer]]:
 
     for server in servers:
         pytest_twisted.blockon(server.stop().addTimeout(PATIENCE, reactor))
+
+
+@pytest.fixture
+def mock_server() -> Iterator[Callable[..., MockServer]]:
+    """Start mocks on free ports; the test fails unless their scripts were played as expected.
+
+    Call it as `MockServer`: with a script, and an endpoint unless TCP will do. It returns the
+    `MockServer`; all of them stop when the test is over.
+    """
+    import pytest_twisted
+
+    from twisted_sock.testing import PATIENCE, MockServer
+
+    servers: list[MockServer] = []
+
+    def start(*given: Any, **settings: Any) -> MockServer:
+        servers.append(MockServer(*given, **settings))
+        return servers[-1]
+
+    yield start
+    from twisted.internet import reactor
+
+    for server in servers:
+        pytest_twisted.blockon(server.stop().addTimeout(PATIENCE, reactor))
+    for server in servers:
+        server.check()
 
 
 @pytest.fixture

@@ -10,6 +10,13 @@ bytes arrive in pieces of the size the test wants. The whole real stack runs, fr
 
 Over a real socket, `LocalServer` listens on a free port of 127.0.0.1. For trial, `serve` starts
 one and stops it after the test; for pytest, the fixture `line_server` does.
+
+Test a client against a server that is not there, with `mock_server`: a script on a free port::
+
+    with mock_server("login.toml") as server:
+        ...  # let the client talk to server.host and server.port
+
+Where tests block, and run no reactor, `mock_process` is the same in a process of its own.
 """
 
 from __future__ import annotations
@@ -26,10 +33,24 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sock.memory import BUFFER, join
+from twisted_sock.mock_process import MockProcess, mock_process
+from twisted_sock.mocking import MockServer, mock_server
 from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits, LinePolicy
 
-__all__ = ["BUFFER", "LocalServer", "MemoryPeer", "connect", "cuts", "join", "serve"]
+__all__ = [
+    "BUFFER",
+    "LocalServer",
+    "MemoryPeer",
+    "MockProcess",
+    "MockServer",
+    "connect",
+    "cuts",
+    "join",
+    "mock_process",
+    "mock_server",
+    "serve",
+]
 
 #: Seconds that a test waits for an answer over a real socket before it fails.
 PATIENCE = 20.0

@@ -1,0 +1,382 @@
+"""What was said, played back by the mock: the same again, in the same order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_sock import LineFactory
+from twisted_sock.script import keeping, recording
+from twisted_sock.script.keeping import Keeper
+from twisted_sock.script.playing import Playing
+from twisted_sock.script.reading import parse, read
+from twisted_sock.script.recording import Recording, masking
+from twisted_sock.script.saving import save
+from twisted_sock.script.writing import text
+from twisted_sock.testing import MemoryPeer
+
+
+class Talks:
+    """Conversations as they are recorded. `>line` is the client's, `<line` the server's, `+1` is
+    a second, and `.` is the end by the server."""
+
+    def __init__(self, *talks, **options):
+        self.clock = Clock()
+        self.recording = Recording(self.clock.seconds, **options)
+        self.talks = talks
+        for talk in talks:
+            self.record(talk)
+
+    def record(self, talk):
+        kept = self.recording.begin()
+        for what in talk:
+            if what.startswith("+"):
+                self.clock.advance(float(what))
+            elif what == ".":
+                kept.closed()
+            else:
+                (kept.client if what[0] == ">" else kept.server)(what[1:])
+
+    @property
+    def toml(self):
+        script, remarks = self.recording.snapshot()()
+        return text(script, remarks)
+
+
+class Player:
+    """A mock that plays a script in memory."""
+
+    def __init__(self, toml):
+        self.clock = Clock()
+        self.playing = Playing(parse(toml, "said.toml"))
+        self.playing.start(self.clock)
+        self.factory = LineFactory(self.playing, reactor=self.clock)
+
+    def hear(self, talk, pause=0.0):
+        """Say what the client said; returns all that it hears."""
+        peer = MemoryPeer(self.factory, self.clock)
+        heard = []
+        for what in talk:
+            if what.startswith(">"):
+                peer.say(what[1:])
+                heard += peer.lines()
+            elif what.startswith("+"):
+                peer.advance(float(what))
+                heard += peer.lines()
+        peer.advance(pause)
+        heard += peer.lines()
+        self.ended = peer.ended
+        peer.close()
+        return heard
+
+
+def answers(talk):
+    return [what[1:] for what in talk if what.startswith("<")]
+
+
+LINES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\n"))
+FEW = st.sampled_from(["a", "b", "c{}"])
+TALKS = st.lists(
+    st.lists(st.builds(str.__add__, st.sampled_from("<>"), FEW | LINES), max_size=12), max_size=4
+)
+
+
+class ReplayTest(SynchronousTestCase):
+    def again(self, *talks, **options):
+        toml = Talks(*talks, **options).toml
+        player = Player(toml)
+        for talk in talks:
+            self.assertEqual(player.hear(talk), answers(talk), toml)
+        self.assertEqual(player.playing.report().missed, [], toml)
+        return toml
+
+    def test_it_reads_as_if_written_by_hand(self):
+        self.assertEqual(
+            self.again(["<220 ready", ">PING", "<+PONG", ">GET a", "<$1", "<1", ">QUIT"]),
+            'greeting = "220 ready"\n\n'
+            '[[rule]]\nexact = "PING"\nreply = "+PONG"\n\n'
+            '[[rule]]\nexact = "GET a"\nreply = ["$1", "1"]\n\n'
+            '[[rule]]\nexact = "QUIT"\n',
+        )
+
+    def test_ten_thousand_exchanges_with_different_lines(self):
+        talk = [what for i in range(10_000) for what in (f">SET {i}", f"<+OK {i}")]
+        self.again(talk)
+
+    def test_ten_thousand_exchanges_with_the_same_line(self):
+        talk = [what for i in range(10_000) for what in (">INCR n", f"<:{i}")]
+        toml = self.again(talk)
+        self.assertEqual(toml.count("[[rule]]"), 1)
+
+    def test_lines_without_answers_and_with_several(self):
+        self.again(
+            [">*2", ">$3", ">GET", ">$1", ">a", "<$1", "<1", ">*1", ">$4", ">PING", "<+PONG"]
+        )
+
+    def test_answers_that_change(self):
+        toml = self.again([">t", "<1", ">t", ">t", "<2", "<3", "<4", ">t", "<5", ">t", "<5"])
+        self.assertIn('replies = ["1", [], ["2", "3", "4"], "5"]\n', toml)
+
+    def test_templates_are_no_templates(self):
+        self.again([">a{0}", "<{0} {{ }} {nothing} {"])
+
+    @settings(deadline=None, max_examples=100)
+    @given(TALKS)
+    def test_any_conversation_by_itself(self, talks):
+        for talk in talks:
+            recorded = Talks(talk)
+            heard = Player(recorded.toml).hear(talk)
+            self.assertEqual(heard, answers(talk), recorded.toml)
+
+    def test_pipelining(self):
+        toml = self.again([*(f">{i}" for i in "abc"), *(f"<{i}" for i in "ABC")])
+        self.assertIn('exact = "a"\nreply = "A"\n', toml)
+
+    def test_pipelining_with_a_window(self):
+        self.again([">a", ">b", "<A", ">a", ">b", "<B", "<A2", "<B2"])
+
+    def test_pipelining_after_other_things(self):
+        toml = self.again([">x", "<1", "<2", ">a", ">b", "<A", "<B"])
+        self.assertIn('exact = "b"\nreply = "B"\n', toml)
+
+    def test_the_server_ends(self):
+        talk = [">QUIT", "<+OK", "."]
+        player = Player(Talks(talk).toml)
+        self.assertEqual(player.hear(talk), ["+OK"])
+        self.assertTrue(player.ended)
+
+    def test_nothing_was_said(self):
+        self.assertEqual(Talks().toml, "")
+        self.assertEqual(Talks([]).toml, "")
+
+    def test_other_lines_are_told_of(self):
+        player = Player(Talks([">a", "<A"]).toml)
+        self.assertEqual(player.hear([">b"]), [])
+        self.assertEqual(len(player.playing.report().missed), 1)
+
+    def test_a_carriage_return_inside_of_a_line(self):
+        toml = Talks([">a\rb", "<A\rB"]).toml
+        self.assertTrue(toml.startswith("# a carriage return inside"))
+
+
+class SeveralTest(SynchronousTestCase):
+    again = ReplayTest.again
+
+    def test_that_agree_share_rules(self):
+        toml = self.again(*[["<hello", ">login", "<ok", f">{i}", f"<{i}"] for i in range(50)])
+        self.assertEqual(toml.count("[[rule]]"), 51)
+        self.assertNotIn("when", toml)
+
+    def test_of_which_one_says_more(self):
+        self.again([">a", "<1"], [">a", "<1", ">a", "<2"], [">a", "<1", ">b", "<3"])
+
+    def test_that_differ(self):
+        talks = [[">n", f"<{i}", ">n", f"<{i + 1}", ">bye", "<bye"] for i in range(0, 20, 2)]
+        toml = self.again(*talks)
+        self.assertIn('then = "conversation 10"', toml)
+
+    def test_more_than_were_recorded_are_like_the_last(self):
+        talks = [[">n", f"<{i}"] for i in range(3)]
+        player = Player(Talks(*talks).toml)
+        heard = [player.hear([">n"]) for _ in range(5)]
+        self.assertEqual(heard, [["0"], ["1"], ["2"], ["2"], ["2"]])
+
+    def test_some_of_which_differ(self):
+        common = [">hi", "<ho"]
+        self.again(
+            [*common, ">x", "<1"],
+            [*common, ">y", "<1"],
+            [*common, ">x", "<2"],
+            [*common, ">x", "<1"],
+            [">else", "<1", ">x", "<2"],
+        )
+
+    @settings(deadline=None, max_examples=100)
+    @given(TALKS)
+    def test_any(self, talks):
+        """One after the other; all begin alike, and are heard to their end."""
+        self.again(*[[">hi", *talk, ">bye", "<bye"] for talk in talks])
+
+    def test_that_the_client_left(self):
+        """An answer that did not come any more is no other answer."""
+        toml = self.again([">a", "<1", "<2"])
+        toml = Talks([">a"], [">a", "<1", "<2"], [">a", "<1"]).toml
+        self.assertEqual(toml, '[[rule]]\nexact = "a"\nreply = ["1", "2"]\n')
+
+    def test_a_client_that_did_not_wait_for_the_greeting(self):
+        talks = ["<hello", ">a", "<A"], [">a", "<hello", "<A"]
+        toml = Talks(*talks).toml
+        self.assertEqual(toml, 'greeting = "hello"\n\n[[rule]]\nexact = "a"\nreply = "A"\n')
+
+    def test_other_greetings(self):
+        toml = Talks(["<hello 1", ">a"], ["<hello 2", ">a"]).toml
+        self.assertTrue(toml.startswith("# 1 conversations began otherwise than the first\n"))
+
+
+class TimingTest(SynchronousTestCase):
+    def test_a_delay(self):
+        toml = Talks([">a", "+0.25", "<A", ">b", "+0.001", "<B"]).toml
+        self.assertIn('reply = "A"\ndelay = 0.25\n', toml)
+        self.assertTrue(toml.endswith('reply = "B"\n'), toml)
+        self.assertEqual(Player(toml).hear([">a"], 0.2), [])
+        self.assertEqual(Player(toml).hear([">a"], 0.3), ["A"])
+
+    def test_what_comes_later_is_pushed(self):
+        talk = ["<hi", "+3", "<tick", ">a", "<A", "+2", "<late", "+1", "<later"]
+        toml = Talks(talk).toml
+        self.assertEqual(Player(toml).hear([">a"], 1.5), ["hi", "A"])
+        self.assertEqual(Player(toml).hear([">a"], 4), ["hi", "A", "late", "tick", "later"])
+        talk[1] = "+3.01"
+        self.assertEqual(Player(toml).hear(talk, 4), answers(talk))
+
+    def test_delays_that_vary(self):
+        turns = [
+            [">a", f"+{delay}", f"<{number}"] for number, delay in enumerate((0.1, 0.12, 2, 0))
+        ]
+        talk = [what for turn in turns for what in turn]
+        toml = Talks(talk).toml
+        self.assertEqual(toml.count("[[rule]]"), 3)
+        self.assertIn("delay = 0.11\ntimes = 2\n", toml)
+        self.assertEqual(
+            Player(toml).hear([*[">a", "+0.2"] * 2, ">a", "+2.1", ">a"]), list("0123")
+        )
+
+    def test_without(self):
+        toml = Talks(["<hi", "+3", "<tick", ">a", "+2", "<A", "+2", "<late"], timing=False).toml
+        self.assertEqual(Player(toml).hear([">a"]), ["hi", "tick", "A", "late"])
+
+
+class MaskTest(SynchronousTestCase):
+    def test_a_secret_at_the_end_of_a_line(self):
+        toml = Talks([">AUTH hunter2", "<OK hunter2", ">AUTH", "<ERR"], mask=r"hunter\d").toml
+        self.assertNotIn("hunter2", toml)
+        self.assertIn('prefix = "AUTH "\nreply = "OK ***"\n', toml)
+        self.assertEqual(Player(toml).hear([">AUTH", ">AUTH other"]), ["ERR", "OK ***"])
+
+    def test_a_secret_inside_of_a_line(self):
+        toml = Talks([">LOGIN a (x.y) now", "<OK"], mask=r"LOGIN \w+ (\S+)").toml
+        self.assertNotIn("x.y", toml)
+        player = Player(toml)
+        self.assertEqual(player.hear([">LOGIN a secret now", ">LOGIN b secret now"]), ["OK"])
+
+    def test_a_line_that_is_all_secret(self):
+        talk = [">AUTH", ">s3cret", "<OK", ">PING", "<PONG"]
+        toml = Talks(talk, mask="s3.*").toml
+        self.assertNotIn("s3", toml)
+        self.assertEqual(Player(toml).hear([">AUTH", ">any", ">PING"]), ["OK", "PONG"])
+
+    def test_secrets_that_differ_are_the_same_line(self):
+        toml = Talks([">A 1", "<x"], [">A 2", "<y"], [">A 3", "<x"], mask=r"\d").toml
+        player = Player(toml)
+        self.assertEqual([player.hear([">A 7"]) for _ in range(3)], [["x"], ["y"], ["x"]])
+
+    def test_a_pattern_that_matches_nothing(self):
+        self.assertEqual(masking("x*")("ab"), "ab")
+        self.assertEqual(masking("a(b)?")("a"), "a")
+
+    def test_a_wrong_pattern(self):
+        self.assertIn("mask: ", str(self.assertRaises(ValueError, masking, "(")))
+
+
+class KeepingTest(SynchronousTestCase):
+    def setUp(self):
+        self.path = self.mktemp()
+        self.talks = Talks()
+        self.clock = self.talks.clock
+        self.keeper = Keeper(self.talks.recording, self.path)
+        self.keeper.start(self.clock)
+
+    def test_every_few_seconds(self):
+        self.talks.record([">a", "<A"])
+        self.clock.advance(keeping.EVERY)
+        self.assertEqual(len(read(self.path).rules), 1)
+        self.talks.record([">b", "<B"])
+        self.clock.advance(keeping.EVERY)
+        self.assertEqual(len(read(self.path).rules), 2)
+
+    def test_at_the_end(self):
+        self.talks.record([">a", "<A"])
+        self.keeper.stop()
+        self.assertEqual(len(read(self.path).rules), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_not_when_nothing_was_said(self):
+        self.clock.advance(keeping.EVERY)
+        self.keeper.stop()
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_for_its_owner_alone(self):
+        self.talks.record([">a", "<A"])
+        self.keeper.stop()
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+
+    def test_a_disk_that_is_full(self):
+        """Is told once, tried again, and told in the report."""
+        full = OSError(28, "No space left on device")
+        broken = self.patch(keeping, "save", lambda *_: (_ for _ in ()).throw(full))
+        self.talks.record([">a", "<A"])
+        messages = []
+        self.patch(Keeper, "log", _Log(messages))
+        for _ in range(3):
+            self.clock.advance(keeping.EVERY)
+        self.assertEqual(len(messages), 1)
+        self.assertIn("No space left on device", messages[0])
+        self.assertIn("is not complete: No space left", self.keeper.problem)
+        broken.restore()
+        self.clock.advance(keeping.EVERY)
+        self.assertEqual(self.keeper.problem, "")
+        self.assertEqual(len(read(self.path).rules), 1)
+
+    def test_what_is_said_meanwhile_is_not_in_it(self):
+        kept = self.talks.recording.begin()
+        kept.client("a")
+        snapshot = self.talks.recording.snapshot()
+        kept.server("A")
+        kept.client("b")
+        script, _ = snapshot()
+        self.assertEqual([(rule.match.exact, rule.replies) for rule in script.rules], [("a", ())])
+
+    def test_it_can_be_full(self):
+        self.patch(recording, "MOST", 3)
+        self.talks.record([">a", "<A", ">b", "<B", ">c"])
+        self.assertIn("is not complete", self.keeper.problem)
+        toml = self.talks.toml
+        self.assertTrue(toml.startswith("# only the first 3 lines were recorded\n"), toml)
+        self.assertEqual(replace(parse(toml, ""), rules=()), parse(toml.split("\n")[0], ""))
+
+
+class SavingTest(SynchronousTestCase):
+    def test_a_file_that_cannot_be_written_is_as_it_was(self):
+        folder = self.mktemp()
+        os.mkdir(folder)
+        path = os.path.join(folder, "file")
+        save(path, "old")
+        self.patch(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        self.assertRaises(OSError, save, path, "new")
+        self.assertEqual(os.listdir(folder), ["file"])
+        with open(path) as file:
+            self.assertEqual(file.read(), "old")
+
+    def test_a_link_is_followed(self):
+        folder = self.mktemp()
+        os.mkdir(folder)
+        link = os.path.join(folder, "link")
+        os.symlink("file", link)
+        save(link, "new")
+        self.assertTrue(os.path.islink(link))
+        with open(os.path.join(folder, "file")) as file:
+            self.assertEqual(file.read(), "new")
+
+
+class _Log:
+    def __init__(self, messages):
+        self.messages = messages
+
+    def error(self, format, **fields):
+        self.messages.append(format.format(**fields))

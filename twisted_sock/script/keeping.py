@@ -1,0 +1,127 @@
+"""A recording that is kept in a file while it grows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from twisted_sock.script.model import Script
+from twisted_sock.script.recording import MOST, Recording
+from twisted_sock.script.saving import save
+from twisted_sock.script.writing import text
+
+#: Seconds between two times that the file is written, at least.
+EVERY = 1.0
+
+#: At least so many times as long as writing has taken.
+REST = 10
+
+
+class Keeper:
+    """Writes a recording to its file every few seconds, and at the end.
+
+    The script is made and written in a thread, where the reactor has threads: nobody waits for
+    the disk. At the end it is done at once.
+
+    Args:
+        recording: what to write.
+        path: the file; it is replaced as a whole, or not at all.
+
+    """
+
+    log = Logger()
+
+    def __init__(self, recording: Recording, path: str) -> None:
+        self.recording = recording
+        self.path = path
+        self._unwritten = ""  # why the file could not be written
+        self._reactor: Any = None
+        self._call: IDelayedCall | None = None
+        self._stopped = True
+        self._lock = threading.Lock()  # one writes at a time
+        self._saved = 0  # as many changes are in the file
+        self._told = False
+        self._rest = EVERY  # seconds until the next time
+
+    @property
+    def problem(self) -> str:
+        """Why the file does not hold all that was said; empty when all is well."""
+        if self.recording.full:
+            return f"the recording {self.path} is not complete: only the first {MOST} lines"
+        return self._unwritten
+
+    def start(self, reactor: Any) -> None:
+        """Begin to write."""
+        self._reactor = reactor
+        self._stopped = False
+        self._call = reactor.callLater(EVERY, self._look)
+
+    def stop(self) -> None:
+        """Write the last of it."""
+        self._stopped = True
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+        self.save()
+
+    def save(self) -> None:
+        """Write what was said until now, if it is more than before."""
+        changes = self.recording.changes
+        if changes != self._saved or self._unwritten:
+            self._write(changes, self.recording.snapshot())
+
+    def _look(self) -> None:
+        self._call = None
+        changes = self.recording.changes
+        if changes == self._saved and not self._unwritten:
+            self._again()
+            return
+        snapshot = self.recording.snapshot()
+        if hasattr(self._reactor, "callInThread"):
+            self._reactor.callInThread(self._write_and_go_on, changes, snapshot)
+        else:
+            self._write(changes, snapshot)
+            self._again()
+
+    def _write_and_go_on(self, *what: Any) -> None:
+        """What the thread does."""
+        try:
+            self._write(*what)
+        finally:
+            self._reactor.callFromThread(self._again)
+
+    def _again(self) -> None:
+        if not self._stopped:
+            self._call = self._reactor.callLater(self._rest, self._look)
+
+    def _write(self, changes: int, snapshot: Callable[[], tuple[Script, list[str]]]) -> None:
+        with self._lock:
+            if changes < self._saved:
+                return  # the last of it is in the file already
+            begun = monotonic()
+            script, remarks = snapshot()
+            try:
+                save(self.path, text(script, remarks))
+            except OSError as error:
+                self._failed(error)
+            else:
+                self._saved = changes
+                self._unwritten = ""
+                self._told = False
+            self._rest = max(EVERY, REST * (monotonic() - begun))
+
+    def _failed(self, error: OSError) -> None:
+        why = error.strerror or type(error).__name__
+        self._unwritten = f"the recording {self.path} is not complete: {why}"
+        if not self._told:
+            self._told = True
+            self.log.error(
+                "{path} cannot be written: {why}; it is tried again, and the conversations go on",
+                path=self.path,
+                why=why,
+            )
