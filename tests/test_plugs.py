@@ -3,6 +3,7 @@
 import functools
 import importlib
 import itertools
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -357,9 +358,17 @@ class DescribeTest(SynchronousTestCase):
         self.assertIn("console:once=no", described)
         self.assertEqual(len({usage.split(":")[0] for usage in described}), len(described))
 
+    def script(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = Path(folder, "hello.toml")
+        path.write_text('greeting = "hello"')
+        return path
+
     def test_every_packaged_plug_works_and_says_what_it_does(self):
         described = {usage.split(":")[0]: words for usage, words in describe()}
+        wants = {"mock": self.script(), "proxy": "localhost:1"}
         for name in PROTOCOLS:
-            load(name)
+            load(f"{name}:{wants[name]}" if name in wants else name)
             self.assertTrue(described[name], name)
             self.assertNotIn("cannot be used", described[name])

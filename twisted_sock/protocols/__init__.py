@@ -4,4 +4,6 @@
 PROTOCOLS = {
     "echo": "twisted_sock.protocols.echo.echo",
     "console": "twisted_sock.protocols.console.Console",
+    "mock": "twisted_sock.protocols.mock.Mock",
+    "proxy": "twisted_sock.protocols.proxy.Proxy",
 }
