@@ -21,16 +21,16 @@ ASKED = (
     "client/outlet"
 )
 TRANSPORTS = (
-    "transports/__init__ transports/layers transports/certificates transports/tls_errors "
-    "transports/tls_contexts transports/turnstile transports/tls transports/proxy "
+    "transports/__init__ transports/layers transports/tls transports/proxy "
     "transports/stream transports/websocket transports/websocket_client transports/http "
-    "transports/tcp transports/unix_socket transports/unix transports/datagram_peer "
+    "transports/tcp transports/unix_socket transports/unix "
     "transports/udp transports/*"
 )
-EXCHANGED = "http/answers http/head http/closing"
+EXCHANGED = "http/answers http/head http/chunks http/closing"
 HTTP = f"http/__init__ {EXCHANGED} http/access http/pages http/exchange http/channel"
 SERVING = f"{TALK} session {TRANSPORTS} server"
 LOADED = "bench/plan bench/histogram bench/workload bench/tally"
+READY = "script/model script/pattern script/template script/matching"
 PLUGGED = f"{SERVING} protocols/__init__ plugs"
 
 #: What each file may import of the package; every row names only rows above it.
@@ -55,13 +55,42 @@ MAY_IMPORT = {
     "script/__init__": "",
     "script/model": BOTTOM,
     "script/template": "errors script/model",
-    "script/reading": f"{BOTTOM} script/model script/template",
-    "script/writing": f"{BOTTOM} script/model",
-    "script/playing": f"{LINES} script/model script/template",
-    "script/faults": f"{LINES} script/model",
-    "script/recording": f"{LINES} script/model script/writing",
+    "script/pattern": "errors",
+    "script/keys": "script/model",
+    "script/places": "",
+    "script/mistakes": f"{BOTTOM} script/keys script/places",
+    "script/building": (
+        f"{BOTTOM} script/model script/template script/pattern script/keys script/mistakes"
+    ),
+    "script/reading": (f"{BOTTOM} script/model script/places script/mistakes script/building"),
+    "script/schema": "script/model script/keys",
+    "script/doubts": "script/model",
+    "script/writing": "display script/model",
+    "script/matching": f"{LINES} script/model script/pattern",
+    "script/fault_rules": "script/model script/matching",
+    "script/fault_book": f"{LINES} script/model script/fault_rules",
+    "script/fault_bytes": "",
+    "script/fault_told": LINES,
+    "script/fault_acts": (f"{LINES} script/fault_bytes script/fault_rules script/fault_told"),
+    "script/fault_ways": "script/fault_acts script/fault_rules script/fault_told",
+    "script/faults": (
+        f"{LINES} script/model script/fault_rules script/fault_book script/fault_told "
+        "script/fault_acts script/fault_ways"
+    ),
+    "script/index": "script/matching",
+    "script/report": f"{BOTTOM} script/model",
+    "script/cues": f"{LINES} {READY} script/index",
+    "script/pushing": "script/template script/cues",
+    "script/playing": (
+        f"{LINES} protocol {READY} script/reading script/report script/cues script/pushing "
+        "script/faults"
+    ),
+    "script/saving": "",
+    "script/exchanges": "",
+    "script/composing": "script/model script/exchanges",
+    "script/recording": "script/model script/exchanges script/composing",
+    "script/keeping": "script/model script/recording script/saving script/writing",
     "protocols/__init__": "",
-    "protocols/*": TALK,
     "bus/__init__": "",
     "bus/*": TALK,
     "transports/__init__": "",
@@ -70,18 +99,20 @@ MAY_IMPORT = {
     "transports/tcp": "poller",
     "transports/unix_socket": BOTTOM,
     "transports/unix": f"{LINES} transports/tcp transports/layers transports/unix_socket",
-    "transports/certificates": LINES,
-    "transports/tls_errors": "",
-    "transports/turnstile": "",
-    "transports/tls_contexts": f"{LINES} transports/certificates transports/tls_errors",
+    "tls/__init__": "",
+    "tls/certificates": LINES,
+    "tls/words": "",
+    "tls/turnstile": "",
+    "tls/contexts": f"{LINES} tls/certificates tls/words",
     "transports/tls": (
-        f"{LINES} transports/layers transports/certificates transports/tls_errors "
-        "transports/tls_contexts transports/turnstile"
+        f"{LINES} transports/layers tls/certificates tls/words tls/contexts tls/turnstile"
     ),
     "transports/proxy": f"{LINES} trust proxy_header transports/layers",
-    "transports/stream": f"{LINES} foreign",
+    "transports/wire": LINES,
+    "transports/stream": f"{LINES} foreign transports/wire",
     "websocket_frames": "errors",
-    "websocket_framing": "errors framing settings websocket_frames",
+    "websocket_messages": "framing settings",
+    "websocket_framing": "errors framing settings websocket_frames websocket_messages",
     "websocket_handshake": "errors settings",
     "transports/websocket": (
         f"{LINES} websocket_frames websocket_framing websocket_handshake transports/stream"
@@ -94,9 +125,13 @@ MAY_IMPORT = {
         "transports/websocket_refusals"
     ),
     "transports/http": f"{LINES} transports/stream",
-    "datagrams": "",
-    "transports/datagram_peer": f"{LINES} datagrams",
-    "transports/udp": f"{LINES} datagrams transports/datagram_peer",
+    "udp/__init__": "",
+    "udp/credit": "",
+    "udp/lines": LINES,
+    "udp/output": f"{LINES} udp/credit udp/lines",
+    "udp/peer": (f"{LINES} transports/wire udp/lines udp/output"),
+    "udp/table": (f"{LINES} udp/credit udp/lines udp/output udp/peer"),
+    "transports/udp": f"{LINES} udp/table",
     "transports/*": LINES,
     "fast_reactor": "poller transports/tcp transports/unix",
     "server": f"{TALK} session {TRANSPORTS}",
@@ -114,12 +149,11 @@ MAY_IMPORT = {
     "client/asking": f"{LINES} {ASKED} client/connection",
     "client/caller": f"{TALK} session {TRANSPORTS} {ASKED} client/connection client/asking",
     "client/reconnecting": f"{TRANSPORTS} client/events client/caller",
-    "testing": f"{TALK} session {TRANSPORTS} server memory",
-    "pytest_plugin": "testing",
     "plugs": f"{SERVING} strings protocols/__init__",
     "http/__init__": "",
     "http/answers": "",
     "http/head": "http/answers",
+    "http/chunks": "http/answers http/head",
     "http/access": "errors http/answers",
     "http/pages": "http/answers",
     "http/closing": LINES,
@@ -127,10 +161,41 @@ MAY_IMPORT = {
     "http/channel": f"{LINES} transports/layers transports/http {EXCHANGED} http/exchange",
     "web": f"{LINES} {TRANSPORTS} forwarded trust {HTTP}",
     "systemd": f"{BOTTOM} transports/unix",
+    "operator/__init__": "",
+    "operator/talk": LINES,
+    "operator/hub": f"{LINES} operator/talk",
+    "operator/tap": f"{LINES} server operator/talk operator/hub",
+    "operator/syntax": "display",
+    "operator/door": LINES,
+    "operator/saving": "script/model script/saving script/writing operator/talk",
+    "operator/commands": (
+        f"{LINES} script/model script/reading operator/talk operator/hub operator/saving "
+        "operator/syntax"
+    ),
+    "operator/control": (f"{TALK} operator/hub operator/door operator/commands operator/syntax"),
+    "operator/pages": f"{LINES} {HTTP} operator/door operator/commands operator/syntax",
+    "operator/serving": (
+        f"{SERVING} strings {HTTP} operator/hub operator/tap operator/door operator/commands "
+        "operator/control operator/pages"
+    ),
     "listeners": f"{SERVING} strings web systemd listening",
+    "mocking": f"{SERVING} {READY} script/reading script/playing listeners",
+    "mock_process": "errors mocking script/model script/writing",
+    "testing": f"{TALK} session {TRANSPORTS} server memory mocking mock_process",
+    "pytest_plugin": "testing",
     "options": f"{PLUGGED} strings",
-    "service": f"{PLUGGED} options fast_reactor listening listeners systemd",
+    "service": f"{PLUGGED} operator/serving options fast_reactor listening listeners systemd",
     "endpoints": f"{BOTTOM} strings fast_reactor {TRANSPORTS}",
+    "upstream": f"{LINES} transports/stream",
+    "relay": (
+        f"{LINES} protocol upstream script/model script/recording script/faults script/fault_ways"
+    ),
+    "protocols/proxy": (
+        f"{TALK} endpoints upstream relay script/model script/reading script/faults "
+        "script/keeping script/recording"
+    ),
+    "protocols/mock": f"{TALK} {READY} script/reading script/playing",
+    "protocols/*": TALK,
     "__init__": (
         f"{TALK} server client/requests client/reconnecting fast_reactor listening listeners "
         "endpoints"
@@ -146,7 +211,13 @@ MAY_IMPORT = {
     "cli/pipe": f"{LINES} cli/command cli/wire cli/link cli/showing cli/talking",
     "cli/connect": f"{LINES} endpoints cli/command cli/talking cli/pipe cli/terminal cli/editor",
     "cli/send": f"{LINES} endpoints cli/command cli/talking",
+    "cli/operating": f"{LINES} endpoints operator/door cli/command cli/link cli/talking",
+    "cli/verify": "display cli/command cli/operating",
+    "cli/piped": f"{LINES} cli/command cli/operating",
+    "cli/attached": f"{LINES} cli/command cli/operating cli/terminal",
+    "cli/attach": "cli/command cli/connect cli/operating cli/piped cli/attached",
     "cli/completion": "cli/command",
+    "cli/check": (f"{BOTTOM} cli/command script/model script/reading script/doubts script/schema"),
     "cli/main": f"{BOTTOM} cli/command",
     "cli/__main__": "cli/main",
     "bench/__init__": "",
@@ -170,6 +241,7 @@ EXTRAS = {
     "pytest": {"pytest_plugin"},
     "pytest_twisted": {"pytest_plugin"},
     "prompt_toolkit": {"cli/editor"},
+    "regex": {"script/pattern"},
     "websockets": {
         "transports/websocket_client",
         "transports/websocket_lines",
@@ -177,8 +249,8 @@ EXTRAS = {
         "websocket_framing",
         "websocket_handshake",
     },
-    "OpenSSL": {"transports/tls_contexts"},
-    "cryptography": {"transports/certificates"},
+    "OpenSSL": {"tls/contexts"},
+    "cryptography": {"tls/certificates"},
 }
 
 

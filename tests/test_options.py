@@ -67,6 +67,11 @@ class GivenTest(SynchronousTestCase):
     def test_the_last_one_counts(self):
         self.assertEqual(given("--window", "2", "--window", "3").limits.window, 3)
 
+    def test_operator(self):
+        options = given("--operator", "ws:1", "--operator-token", "secret")
+        self.assertEqual((options.operator, options.operator_token), ("ws:1", "secret"))
+        self.assertEqual((given().operator, given().operator_token), ("", ""))
+
     def test_protocol(self):
         for plug in ("console:once=yes", "str.upper", r"a.b:c=d\:e", ""):
             self.assertEqual(given("--protocol", plug).plug, plug)
@@ -155,7 +160,14 @@ class MistakesTest(SynchronousTestCase):
         self.assertIn(r"'two\nlines'", self.refused("--framing", "two\nlines"))
 
     def test_a_missing_value(self):
-        for flag in [knob.flag for knob in KNOBS] + ["port", "interface", "endpoint", "protocol"]:
+        for flag in [knob.flag for knob in KNOBS] + [
+            "port",
+            "interface",
+            "endpoint",
+            "protocol",
+            "operator",
+            "operator-token",
+        ]:
             self.assertIn(f"--{flag}", self.refused(f"--{flag}"))
 
     def test_port(self):
@@ -164,6 +176,9 @@ class MistakesTest(SynchronousTestCase):
             self.assertIn(
                 f"--port: a number up to 65535 or an endpoint string, not {text!r}", words
             )
+
+    def test_a_token_for_nobody(self):
+        self.assertIn("--operator-token", self.refused("--operator-token", "secret"))
 
     def test_unknown_flags(self):
         for flag in ("--nonsense", "--nonsense=5", "-z", "--max"):
@@ -202,16 +217,18 @@ class HelpTest(SynchronousTestCase):
             self.assertIn(flag, text)
         for flag in ("--protocol PLUG", "--help-protocols", "--help", "--version"):
             self.assertIn(f"  {flag} ", text)
+        for flag in ("--operator STRING", "--operator-token FILE"):
+            self.assertIn(f"  {flag} ", text)
         for default in ("[1234]", "[127.0.0.1]", "[echo]"):
             self.assertIn(default, text)
 
     def test_no_flag_that_is_not_there(self):
         flags = re.findall(r"^  (?:-\w, )?(--[\w-]+) ?([A-Z]*)", str(Options()), re.MULTILINE)
-        self.assertEqual(len(flags), len(KNOBS) + 7)
+        self.assertEqual(len(flags), len(KNOBS) + 9)
         for flag, meta in flags:
             if meta == "":
                 self.told(flag)
-            elif meta not in ("PORT", "ADDRESS", "STRING", "PLUG"):
+            elif meta not in ("PORT", "ADDRESS", "STRING", "PLUG", "FILE"):
                 knob = next(each for each in KNOBS if f"--{each.flag}" == flag)
                 given(flag, knob.shown)
 

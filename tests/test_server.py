@@ -222,6 +222,23 @@ class Services(SynchronousTestCase):
         self.successResultOf(service.stopService())
         self.assertEqual(len(cancelled), 1)
 
+    def test_a_reload_reaches_endpoints_and_the_application(self):
+        seen = []
+
+        class Files:
+            def __init__(self, name):
+                self.reload = lambda: seen.append(name)
+
+            def build_protocol(self):
+                return LineProtocol()
+
+            start = stop = listen = build_protocol
+
+        factory = LineFactory(Files("application"), reactor=Clock())
+        LineService(factory, {"one": Files("endpoint"), "other": object()}).reload()
+        self.assertEqual(seen, ["application", "endpoint"])
+        LineFactory(str.upper, reactor=Clock()).reload()
+
     def test_an_application_starts_and_stops_with_the_factory(self):
         seen = []
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Protocol
 
@@ -101,12 +101,14 @@ class Listening:
         interface: the address to listen on where a string names none.
         web: what `ws:` and `wss:` allow.
         datagrams: what `udp:` allows.
+        routes: what else `ws:` and `wss:` answer (see `twisted_sock.web.Site`).
     """
 
     reactor: Any
     interface: str = LOOPBACK
     web: Web = dataclasses.field(default_factory=Web)
     datagrams: Datagrams = dataclasses.field(default_factory=Datagrams)
+    routes: Mapping[str, Callable[[Any], None]] = dataclasses.field(default_factory=dict)
 
 
 def server_endpoint(text: str, reactor: Any, **settings: Any) -> LineEndpoint:
@@ -371,7 +373,7 @@ def _site(parts: Parts, listening: Listening) -> list[Laying]:
     from twisted_sock.web import Site
 
     forwarded = parts.take("forwarded")
-    return [Site(listening.web, trusted(forwarded) if forwarded else ())]
+    return [Site(listening.web, trusted(forwarded) if forwarded else (), listening.routes)]
 
 
 def trusted(text: str) -> tuple[Any, ...]:

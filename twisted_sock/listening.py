@@ -87,8 +87,9 @@ class LineService(Service):
         return DeferredList([stopped, drained]).addCallback(lambda _: None)
 
     def reload(self) -> None:
-        """Read again what the endpoints have from files: certificates."""
+        """Read again what comes from files: certificates, and what the application reads."""
         self.log.info("reloading")
+        self.factory.reload()
         for endpoint in self.endpoints.values():
             if hasattr(endpoint, "reload"):
                 endpoint.reload()

@@ -39,6 +39,10 @@ LISTENING = (
     ("interface", "i", "ADDRESS", LOOPBACK, "address to listen on; 0.0.0.0 or :: for all"),
     ("endpoint", "e", "STRING", "", "also listen on this; may be repeated"),
 )
+STEPPING_IN = (
+    ("operator", "", "STRING", "", "let operators in here, to watch and step in; see attach"),
+    ("operator-token", "", "FILE", "", "a secret in a file, which operators must know"),
+)
 ANSWERING = (
     ("protocol", "", "PLUG", "echo", "what answers: a name, or a dotted path to your own"),
 )
@@ -94,12 +98,14 @@ class Options(UsageOptions):
         endpoints: the endpoint strings to listen on.
         interface: the address to listen on where they name none.
         plug: the plug string of what answers.
+        operator: the endpoint string that operators come in at; empty: none does.
+        operator_token: the path of the file with their token; empty: there is none.
     """
 
     synopsis = "[options]"
     optParameters = [
         [long, short or None, None, text]
-        for long, short, _, _, text in (*LISTENING, *ANSWERING)
+        for long, short, _, _, text in (*LISTENING, *ANSWERING, *STEPPING_IN)
         if long != "endpoint"
     ] + [
         [setting.flag, None, None, setting.help]
@@ -120,6 +126,16 @@ class Options(UsageOptions):
         """The plug string of what answers."""
         given = self["protocol"]
         return ANSWERING[0][3] if given is None else cast(str, given)
+
+    @property
+    def operator(self) -> str:
+        """The endpoint string that operators come in at; empty: none does."""
+        return cast(str, self["operator"] or "")
+
+    @property
+    def operator_token(self) -> str:
+        """The path of the file with their token; empty: there is none."""
+        return cast(str, self["operator-token"] or "")
 
     @property
     def interface(self) -> str:
@@ -164,6 +180,8 @@ class Options(UsageOptions):
         self.datagrams = self._settings(Datagrams)
         if self["port"] is not None or not self.endpoints:
             self.endpoints.insert(0, self._port())
+        if self.operator_token and not self.operator:
+            raise UsageError("--operator-token: it is for --operator, which is not given")
         if self["interface"] is not None and all(map(has_no_address, self.endpoints)):
             raise UsageError("--interface: nothing here listens on an address")
 
@@ -220,6 +238,7 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
             ("--help-protocols", "list the protocols that can be named"),
         ],
     )
+    yield "Stepping in", [_given(*row) for row in STEPPING_IN]
     for title, cls in SETTINGS.values():
         yield title, [_setting(each) for each in settings_of(cls)]
     yield "About", [("--help", "show this"), ("--version", "show the versions")]

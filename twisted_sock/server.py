@@ -158,6 +158,11 @@ class LineFactory(Factory):
 
     # What an application calls.
 
+    def reload(self) -> None:
+        """Let the line application read its files again, if it has any."""
+        if hasattr(self._application, "reload"):
+            self._application.reload()
+
     def drain(self) -> Deferred[None]:
         """Read no more, finish what is in work, then close; abort the rest at the deadline.
 

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -21,12 +21,14 @@ from twisted_sock.errors import ListenError, PlugError, SettingError
 from twisted_sock.fast_reactor import fast
 from twisted_sock.listeners import server_endpoint
 from twisted_sock.listening import LineEndpoint, LineService
-from twisted_sock.operator.serving import Operator
 from twisted_sock.options import NAME, Options, refuse
 from twisted_sock.plugs import load
 from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits
 from twisted_sock.systemd import Notifier
+
+if TYPE_CHECKING:
+    from twisted_sock.operator.serving import Operator
 
 __all__ = ["Options", "makeService"]
 
@@ -122,12 +124,17 @@ class SockService(LineService):
         return f"listening on {', '.join(self.endpoints)}"
 
     def privilegedStartService(self) -> None:
-        """Listen on every endpoint; exit with status 1 when one cannot be listened on."""
+        """Listen on every endpoint; exit with status 1 when one cannot be listened on.
+
+        Operators may come first: who finds the service there finds them, too.
+        """
         try:
-            super().privilegedStartService()
             if self._operator is not None:
                 self._operator.privilegedStartService()
+            super().privilegedStartService()
         except ListenError as error:
+            if self._operator is not None:
+                self._operator.stopService()
             # Standard error goes to the log by now; the line is for who started us.
             print(f"{NAME}: {error}", file=sys.__stderr__)
             raise CannotStart(str(error)) from None
@@ -174,6 +181,8 @@ def makeService(options: Options) -> SockService:
 
 
 def _operator(handler: Handler, reactor: Any, options: Options) -> Operator:
+    from twisted_sock.operator.serving import Operator  # needs more than most services do
+
     try:
         return Operator(handler, options.operator, options.operator_token, reactor)
     except SettingError as error:

@@ -351,11 +351,6 @@ class Session:
         return self._transport.wire
 
     @property
-    def blocked(self) -> bool:
-        """Whether the peer is behind with reading: what is sent now has to wait."""
-        return self._blocked
-
-    @property
     def policy(self) -> LinePolicy:
         """What a line is."""
         return self._common.policy

@@ -820,6 +820,24 @@ def test_a_pipe_shown_on_a_terminal_is_safe(bare, cli, terminal, tmp_path):
     assert asked.wait() == 0
 
 
+# Checking scripts.
+
+
+def test_scripts_are_checked(tmp_path):
+    good = tmp_path / "good.toml"
+    good.write_text("[[rule]]\nreply = 'OK'\n")
+    done = subprocess.run(
+        command("check", "-", str(good)),
+        input=b"[[rule]]\nrepy = 'OK'\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.decode() == f"{good}: good: 1 rule, 0 faults, 0 states\n"
+    mistake = "<stdin>:2: rule 1: there is no 'repy'; did you mean 'reply'?\n"
+    assert done.stderr.decode() == mistake
+
+
 # Completion.
 
 

@@ -39,6 +39,9 @@ COMMANDS = {
     ),
     "send": ("twisted_sock.cli.send", "send some lines, print the answers, exit"),
     "bench": ("twisted_sock.bench.command", "put a line server under load, and measure it"),
+    "check": ("twisted_sock.cli.check", "see whether conversation scripts are right"),
+    "verify": ("twisted_sock.cli.verify", "ask a running mock whether all was as expected"),
+    "attach": ("twisted_sock.cli.attach", "watch the conversations of a service, and step in"),
     "completion": ("twisted_sock.cli.completion", "print the completion script of a shell"),
 }
 
@@ -62,7 +65,7 @@ class Status(enum.IntEnum):
 #: What each status means, for the help and the docs.
 MEANINGS: dict[Status, str] = {
     Status.DONE: "done",
-    Status.UNEXPECTED: "answered otherwise than expected",
+    Status.UNEXPECTED: "not as expected: an answer, or a script",
     Status.USAGE: "what was given cannot be used: options, arguments or input",
     Status.UNREACHABLE: "cannot connect",
     Status.LOST: "the connection ended before the work did",

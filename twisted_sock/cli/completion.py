@@ -87,7 +87,9 @@ def _bash_value(flag: Flag) -> str:
 
 def _arguments(options: CommandOptions) -> str:
     """The words that the arguments of a command may be, or begin with."""
-    return ENDPOINTS if "ENDPOINT" in options.arguments else options.arguments.replace("|", " ")
+    if "ENDPOINT" in options.arguments:
+        return ENDPOINTS
+    return "FILE" if "FILE" in options.arguments else options.arguments.replace("|", " ")
 
 
 BASH_BEGIN = """\
@@ -127,6 +129,8 @@ BASH_END = """\
     esac
     if [[ $cur == -* ]]; then
         _twisted_sock_words "$flags"
+    elif [[ $arguments == FILE ]]; then
+        _twisted_sock_files
     elif [[ $prev != : ]]; then
         _twisted_sock_words "$arguments"
         [[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace 2>/dev/null
@@ -163,6 +167,8 @@ def _zsh_flag(flag: Flag) -> str:
 def _zsh_arguments(options: CommandOptions) -> str:
     if "ENDPOINT" in options.arguments:
         return "1:ENDPOINT:_twisted_sock_endpoint"
+    if "FILE" in options.arguments:
+        return "*:FILE:_files"
     return f"1:shell:({_arguments(options)})"
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.usage import UsageError
@@ -22,6 +22,9 @@ from twisted_sock.cli.talking import (
 )
 from twisted_sock.endpoints import CONNECTING, FORMS
 from twisted_sock.settings import Setting
+
+if TYPE_CHECKING:
+    from twisted_sock.cli.terminal import Screen
 
 MAX_LINE = Setting("max_line", 65536, "longest line of a pipe; 0 = no limit", "bytes", ())
 RECONNECT = Setting(
@@ -121,16 +124,27 @@ def run(reactor: Any, options: Options) -> Deferred[int]:
         from twisted_sock.cli.pipe import Pipe
 
         return Deferred.fromCoroutine(Pipe(reactor, options).run())
-    from twisted_sock.cli.terminal import Conversation, PlainScreen, Screen
+    from twisted_sock.cli.terminal import Conversation
 
-    screen: Screen
+    screen = make_screen(reactor, options.name, history=not options["no-history"])
+    return Deferred.fromCoroutine(Conversation(reactor, options, screen).run())
+
+
+def make_screen(reactor: Any, name: str, history: bool) -> Screen:
+    """Where a person types and sees what comes: the best there is.
+
+    Args:
+        reactor: the reactor.
+        name: the command, for a hint.
+        history: whether what is typed is kept for the next time.
+    """
     if has_editor():
         from twisted_sock.cli.editor import Editor
 
-        screen = Editor(history=not options["no-history"])
-    else:
-        if find_spec("prompt_toolkit") is None:
-            hint = "no line editor: pip install 'twisted_sock[cli]' brings one"
-            print(f"twisted-sock connect: {hint}", file=sys.stderr)
-        screen = PlainScreen(reactor)
-    return Deferred.fromCoroutine(Conversation(reactor, options, screen).run())
+        return Editor(history=history)
+    from twisted_sock.cli.terminal import PlainScreen
+
+    if find_spec("prompt_toolkit") is None:
+        hint = "no line editor: pip install 'twisted_sock[cli]' brings one"
+        print(f"twisted-sock {name}: {hint}", file=sys.stderr)
+    return PlainScreen(reactor)

@@ -1,0 +1,484 @@
+"""`attach` and `verify` in memory: what a person sees and does, and how it ends."""
+
+import io
+import json
+import os
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cli.test_connect import FakeScreen
+from twisted_sock import LineFactory, LineProtocol
+from twisted_sock.cli import attach, verify
+from twisted_sock.cli.attached import HELP, Attached, conversation, plainly, told
+from twisted_sock.cli.command import CommandError, Status
+from twisted_sock.cli.link import Link
+from twisted_sock.cli.verify import described
+from twisted_sock.errors import SettingError
+from twisted_sock.interfaces import Credentials, Peer
+from twisted_sock.memory import join
+from twisted_sock.operator.commands import COMMANDS
+from twisted_sock.operator.serving import Operator
+from twisted_sock.script.model import Report, Unmatched
+from twisted_sock.testing import MemoryPeer
+
+OWNER = Credentials(1, os.geteuid(), 0)
+
+
+class MemoryEndpoint:
+    """Connects to an operator's endpoint in memory; None: nobody listens."""
+
+    def __init__(self, factory):
+        self.factory = factory
+        self.wire = None
+
+    def connect(self, factory):
+        if self.factory is None:
+            return fail(ConnectionRefusedError())
+        client = factory.buildProtocol(None)
+        peer = Peer(None, credentials=OWNER)
+        self.wire = join(self.factory.buildProtocol(peer), client)
+        self.wire.flow()
+        return succeed(client)
+
+
+class OperatorCase(SynchronousTestCase):
+    handler = staticmethod(str.upper)
+    path = "unix:/x"
+    token = ""
+
+    def setUp(self):
+        self.clock = Clock()
+        operator = Operator(self.handler, self.path, self.token, self.clock)
+        self.served = LineFactory(operator.tap, reactor=self.clock)
+        self.operators = operator.factory
+        self.endpoint = MemoryEndpoint(operator.factory)
+
+    def options(self, module, *arguments):
+        class Options(module.Options):
+            def link(options, reactor, owner):
+                return Link(reactor, self.endpoint, owner)
+
+        options = Options()
+        options.parseOptions([*arguments, "unix:/x"])
+        return options
+
+    def flow(self):
+        for _ in range(4):
+            if self.endpoint.wire is not None:
+                self.endpoint.wire.flow()
+            self.clock.advance(0)
+
+    def pending(self):
+        return [each for each in self.clock.getDelayedCalls() if "Deadlines" not in str(each)]
+
+    def failed(self, status):
+        error = self.failureResultOf(self.ended, CommandError).value
+        self.assertEqual(error.status, status)
+        self.flow()
+        self.assertEqual(self.pending(), [])
+        return str(error)
+
+
+class AttachedTest(OperatorCase):
+    """At a terminal."""
+
+    def setUp(self):
+        super().setUp()
+        self.peer = MemoryPeer(self.served, self.clock)
+
+    def attach(self, *arguments):
+        self.screen = FakeScreen()
+        self.screen.seen = self.seen
+        options = self.options(attach, *arguments)
+        self.ended = Deferred.fromCoroutine(Attached(self.clock, options, self.screen).run())
+        self.flow()
+
+    def seen(self):
+        """What was shown since last asked, without the times."""
+        lines, self.screen.lines = self.screen.lines, []
+        return [line[9:] if line[2:3] == ":" else line for line in lines]
+
+    def type(self, *lines):
+        for line in lines:
+            self.screen.typist.typed(line)
+            self.flow()
+
+    def hear(self, *lines):
+        self.peer.say(*lines)
+        self.flow()
+
+    def test_what_is_there_and_what_comes(self):
+        self.attach()
+        self.hear("hello")
+        MemoryPeer(self.served, self.clock, 40001).close()
+        self.flow()
+        self.assertEqual(
+            self.seen(),
+            [
+                "* attached to unix:/x; /help tells the commands",
+                "[1] 127.0.0.1:40000 open, 0 in, 0 out",
+                "[1] < hello",
+                "[1] > HELLO",
+                "[2] * connected from 127.0.0.1:40001",
+                "[2] * ended: done",
+            ],
+        )
+
+    def test_stepping_in(self):
+        self.attach()
+        self.type("/hold 1 60")
+        self.hear("a\x1b[2J", "b")
+        self.seen()
+        self.type("//first", "second")
+        self.assertEqual(self.peer.lines(), ["/first", "second"])
+        self.assertEqual(
+            self.seen(),
+            [
+                "[1] >> /first",
+                "[1] < b",
+                "[1] * it waits 60 s for an answer: what you type is it",
+                "[1] >> second",
+            ],
+        )
+        self.type("nobody asked", "")
+        self.assertEqual(len(self.seen()), 1)
+        self.type("/1 unasked", "/all all")
+        self.assertEqual(self.peer.lines(), ["unasked", "all"])
+        self.type("/release 1")
+        self.hear("c")
+        self.assertEqual(self.peer.lines(), ["C"])
+
+    def test_what_waits_already(self):
+        first = self.operators.buildProtocol(Peer(None, credentials=OWNER))
+        wire = join(first, LineProtocolStub())
+        first.dataReceived(b"hold 1 60\n")
+        wire.flow()
+        self.hear("waiting")
+        self.attach()
+        self.assertIn("held, 1 in, 0 out; waits: waiting", self.seen()[1])
+        self.type("answer")
+        self.assertEqual(self.peer.lines(), ["answer"])
+
+    def test_the_script_answers_first(self):
+        self.attach()
+        self.type("/hold 1 5")
+        self.hear("a")
+        self.clock.advance(6)
+        self.flow()
+        self.assertIn("[1] * nobody has answered: the script does", self.seen())
+        self.type("late")
+        self.assertIn("* no line waits; /3 text ", self.seen()[0])
+        self.hear("b")
+        self.type("in time")
+        self.assertEqual(self.peer.lines(), ["A", "in time"])
+
+    def test_an_answer_that_crosses_the_deadline(self):
+        self.attach()
+        self.type("/hold 1 5")
+        self.hear("a")
+        self.clock.advance(6)  # and its words are on their way
+        self.screen.typist.typed("late")
+        self.flow()
+        self.assertIn("* nothing-waits: no line waits for an answer there", self.seen())
+        self.hear("b")
+        self.type("second")
+        self.assertEqual(self.peer.lines(), ["A", "second"])
+
+    def test_a_chosen_conversation(self):
+        self.attach()
+        self.type("/to 1", "text", "/history", "/hold")
+        self.assertEqual(self.peer.lines(), ["text"])
+        self.assertEqual(
+            self.seen()[2:],
+            [
+                "* what you type goes to [1]",
+                "[1] >> text",
+                "  >> text",
+                "[1] * held: each line waits 30 s for an answer",
+            ],
+        )
+        self.type("/to", "/to x", "nobody")
+        self.assertEqual(len(self.seen()), 3)
+
+    def test_commands(self):
+        self.attach()
+        self.seen()
+        self.type("/help", "/list", "/hits", "/nonsense", "/history 1", "/close 1")
+        seen = self.seen()
+        self.assertEqual(seen[: len(HELP.split("\n"))], HELP.split("\n"))
+        self.assertEqual(
+            seen[len(HELP.split("\n")) :],
+            [
+                "[1] 127.0.0.1:40000 open, 0 in, 0 out",
+                "* no-script: this protocol plays no script",
+                "* no-command: there is no such command; help tells them",
+                "* nothing",
+            ],
+        )
+        self.assertTrue(self.peer.ended)
+        self.peer.close()
+        self.flow()
+        self.assertEqual(self.seen(), ["[1] * ended: closed"])
+
+    def test_the_help_names_what_there_is(self):
+        words = {word.strip(",;/") for word in HELP.split() if word.startswith("/")}
+        self.assertEqual(words - {"3", "all", "to", "text", ""} - set(COMMANDS), set())
+
+    def test_the_person_leaves(self):
+        self.attach()
+        self.type("/hold 1 60")
+        self.hear("a")
+        self.screen.typist.ended()
+        self.flow()
+        self.assertEqual(self.successResultOf(self.ended), Status.DONE)
+        self.assertTrue(self.screen.closed)
+        self.assertEqual(self.peer.lines(), ["A"])
+
+    def test_other_ends(self):
+        self.attach()
+        self.type("/quit")
+        self.assertEqual(self.successResultOf(self.ended), Status.DONE)
+        self.attach()
+        self.screen.typist.interrupted()
+        self.assertEqual(self.successResultOf(self.ended), Status.INTERRUPTED)
+        self.attach()
+        self.screen.typist.failed(Failure(OSError("gone")))
+        self.failureResultOf(self.ended, OSError)
+        self.attach()
+        self.ended.cancel()
+        self.failureResultOf(self.ended, CancelledError)
+        self.assertTrue(self.screen.closed)
+
+    def test_the_service_goes_away(self):
+        self.attach()
+        self.operators.drain()
+        self.flow()
+        self.assertEqual(self.failed(Status.LOST), "the server is stopping")
+        self.assertTrue(self.screen.closed)
+
+    def test_nobody_there(self):
+        self.endpoint.factory = None
+        self.attach()
+        self.assertIn("cannot connect to unix:/x: ", self.failed(Status.UNREACHABLE))
+
+    def test_something_else_is_there(self):
+        self.endpoint.factory = LineFactory(lambda line: f"{line}\x1b[2J", reactor=self.clock)
+        self.attach()
+        self.assertEqual(
+            self.failed(Status.UNEXPECTED), r"this is no operator endpoint: watch\x1b[2J"
+        )
+
+    def test_no_answer(self):
+        self.endpoint.factory = LineFactory(lambda line: None, reactor=self.clock)
+        self.attach("--timeout", "5")
+        self.clock.advance(6)
+        self.assertEqual(self.failed(Status.TIMEOUT), "there was no answer for 5 s")
+
+    def test_a_slow_screen(self):
+        self.attach()
+        self.seen()
+        self.screen.typist.pauseProducing()
+        self.hear("a")
+        self.assertEqual(self.seen(), [])
+        self.screen.typist.resumeProducing()
+        self.flow()
+        self.assertEqual(len(self.seen()), 2)
+
+
+class LineProtocolStub(LineProtocol):
+    """Takes whatever comes."""
+
+    def makeConnection(self, transport):
+        pass
+
+    def dataReceived(self, data):
+        pass
+
+    def connectionLost(self, reason):
+        pass
+
+
+class TokenTest(OperatorCase):
+    path = "tcp:0"
+
+    def setUp(self):
+        self.token = self.file("0123456789abcdef")
+        super().setUp()
+
+    def file(self, text):
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(text)
+        os.chmod(path, 0o600)
+        return path
+
+    def attach(self, *arguments):
+        screen = FakeScreen()
+        options = self.options(attach, *arguments)
+        self.ended = Deferred.fromCoroutine(Attached(self.clock, options, screen).run())
+        self.flow()
+        return screen
+
+    def test_it_opens(self):
+        screen = self.attach("--token-file", self.token)
+        self.assertIn("attached to ", screen.lines[0])
+
+    def test_without_and_with_a_wrong_one(self):
+        self.attach()
+        self.assertEqual(self.failed(Status.USAGE), "say first: token TOKEN")
+        self.attach("--token-file", self.file("x" * 16))
+        self.assertEqual(self.failed(Status.USAGE), "the token is wrong")
+
+    def test_a_file_that_cannot_be_used(self):
+        self.assertRaises(SettingError, self.attach, "--token-file", "/nonexistent")
+
+    def test_arguments(self):
+        for arguments in ([], ["1", "2"], ["tcp:"], ["--timeout", "x", "1"]):
+            options = attach.Options()
+            self.assertRaises(UsageError, options.parseOptions, arguments)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+EVENT = st.fixed_dictionaries(
+    {
+        "event": st.sampled_from(
+            [
+                "opened",
+                "line",
+                "answered",
+                "closed",
+                "released",
+                "waiting",
+                "held",
+                "else",
+            ]
+        )
+    },
+    optional={
+        "seconds": JSON,
+        "waiting": JSON,
+        "id": JSON,
+        "text": JSON,
+        "by": JSON,
+        "peer": JSON,
+        "way": JSON,
+        "who": JSON,
+    },
+)
+
+
+class ShownTest(SynchronousTestCase):
+    """Nothing that comes can disturb the terminal."""
+
+    def test_lines_are_safe(self):
+        event = {"event": "line", "id": 1, "way": "in", "text": "\x1b[2J\u202e\n\\"}
+        self.assertEqual(told(event), "[1] < \\x1b[2J\\u202e\\x0a\\")
+        self.assertEqual(told({"missed": 3})[:19], "* 3 events were mis")
+
+    @given(EVENT)
+    def test_any_event(self, event):
+        for shown in (told(event), conversation(event), plainly(event)):
+            self.assertTrue(shown.isprintable() or "\x1b" not in shown)
+            self.assertNotIn("\n", shown)
+
+
+class VerifyTest(OperatorCase):
+    report = Report(hits={"hello": 1, "rest": 0})
+
+    class Playing:
+        def __init__(self, case):
+            self.case = case
+            self.load = self.inject = self.remove = None
+
+        def build_protocol(self):
+            return LineProtocol()
+
+        def start(self, reactor):
+            pass
+
+        stop = start
+
+        def report(self):
+            return self.case.report
+
+        def reset(self):
+            self.case.report = Report()
+
+    def setUp(self):
+        self.handler = self.Playing(self)
+        super().setUp()
+        self.out = io.StringIO()
+        self.patch(sys, "stdout", self.out)
+
+    def verify(self, *arguments):
+        self.ended = verify.run(self.clock, self.options(verify, *arguments))
+        self.flow()
+
+    def test_all_is_well(self):
+        self.verify()
+        self.assertEqual(self.successResultOf(self.ended), Status.DONE)
+        self.assertEqual(self.out.getvalue(), "as expected\nhits:\n  1 x hello\n  0 x rest\n")
+        self.flow()
+        self.assertEqual(self.pending(), [])
+
+    def test_quiet(self):
+        self.verify("--quiet")
+        self.assertEqual(self.out.getvalue(), "")
+
+    def test_it_is_not(self):
+        self.report = Report(
+            hits={"hello": 1},
+            unmatched=[Unmatched("wh\x1bat", "127.0.0.1:1", 2)],
+            fired={"slow": 3, "never": 0},
+            missed=["rule 'hello' was hit 1 time"],
+        )
+        self.verify("--reset")
+        self.assertEqual(self.successResultOf(self.ended), Status.UNEXPECTED)
+        self.assertEqual(
+            self.out.getvalue().splitlines(),
+            [
+                "NOT as expected:",
+                "  - rule 'hello' was hit 1 time",
+                "hits:",
+                "  1 x hello",
+                "faults that fired:",
+                "  3 x slow",
+                "lines that no rule was for:",
+                r'  2 x "wh\u001bat", first by 127.0.0.1:1',
+            ],
+        )
+        self.assertEqual(self.report, Report())
+
+    def test_no_script(self):
+        self.handler = str.upper
+        OperatorCase.setUp(self)
+        self.verify()
+        self.assertEqual(self.failed(Status.USAGE), "this protocol plays no script")
+
+    def test_it_goes_away_first(self):
+        self.endpoint.factory = LineFactory(Leaver, reactor=self.clock)
+        self.verify()
+        self.assertEqual(self.failed(Status.LOST), "the peer has closed the connection")
+
+    def test_nonsense(self):
+        for data in ("{}", json.dumps({"hits": {}, "missed": []})):
+            self.assertTrue(list(described(json.loads(data))))
+
+
+class Leaver(LineProtocol):
+    """Closes instead of answering."""
+
+    def lineReceived(self, line):
+        self.close()

@@ -1,0 +1,310 @@
+"""The tap: a line protocol does the same with it as without it, and what is said is noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.contracts import PROMISES
+from tests.transports.test_stream import MemoryWorld
+from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from twisted_sock.interfaces import LineApplication
+from twisted_sock.operator.hub import Hub
+from twisted_sock.operator.tap import Tap
+from twisted_sock.testing import MemoryPeer
+
+
+class TappedWorld(MemoryWorld):
+    """Peers in memory of a line protocol that is tapped."""
+
+    def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
+        super().serve(Tap(handler, Hub(self.clock)), policy, limits)
+
+
+class PromisesWhenTapped(SynchronousTestCase):
+    """One test for each promise of `tests.contracts`."""
+
+
+def _test(promise: Any) -> Any:
+    def test(self: SynchronousTestCase) -> None:
+        world = TappedWorld()
+        kept: Deferred[None] = Deferred.fromCoroutine(promise(world))
+        self.successResultOf(kept)
+        self.flushLoggedErrors(ValueError)
+        for peer in world.peers:
+            peer.reset()
+            peer.advance(30)
+        self.assertEqual(world.clock.getDelayedCalls(), [])
+
+    return test
+
+
+for _promise in PROMISES:
+    setattr(PromisesWhenTapped, f"test_{_promise.__name__}", _test(_promise))
+
+
+class Custom:
+    """An async iterator that is no generator, and knows whether it was closed."""
+
+    closed = 0
+
+    def __init__(self, lines):
+        self.lines = list(lines)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.lines:
+            raise StopAsyncIteration
+        return self.lines.pop(0)
+
+    async def aclose(self):
+        Custom.closed += 1
+
+
+async def agen(lines):
+    for line in lines:
+        yield line
+
+
+async def coroutine(reply):
+    return reply
+
+
+def failing(lines):
+    yield from lines
+    raise ValueError("broken on purpose")
+
+
+async def failing_later():
+    raise ValueError("broken on purpose")
+
+
+LINES = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=5))
+PLAIN = st.one_of(
+    st.none().map(lambda _: lambda: None),
+    st.text("abc\n", max_size=3).map(lambda text: lambda: text),
+    LINES.map(lambda lines: lambda: list(lines)),
+    LINES.map(lambda lines: lambda: tuple(lines)),
+    LINES.map(lambda lines: lambda: (line for line in lines)),
+    LINES.map(lambda lines: lambda: failing(lines)),
+    LINES.map(lambda lines: lambda: agen(lines)),
+    LINES.map(lambda lines: lambda: Custom(lines)),
+    st.sampled_from([lambda: 1, lambda: b"bytes", lambda: [1], lambda: ["a\nb"]]),
+    st.just(lambda: 1 / 0),
+    st.just(failing_later),
+)
+REPLIES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        inner.map(lambda make: lambda: succeed(make())),
+        inner.map(lambda make: lambda: coroutine(make())),
+    ),
+    max_leaves=3,
+)
+
+
+def heard(handler, count):
+    """What a peer hears of so many lines, with the ids of failures left out."""
+    clock = Clock()
+    peer = MemoryPeer(LineFactory(handler, reactor=clock), clock)
+    peer.say(*map(str, range(count)))
+    peer.end()
+    lines = [
+        " ".join(line.split(" ")[:2]) if line.startswith("ERR ") else line for line in peer.lines()
+    ]
+    return lines, peer.ended, dict(peer.factory.counters.closed)
+
+
+class TheSameTest(SynchronousTestCase):
+    @settings(max_examples=120, deadline=None)
+    @given(st.lists(REPLIES, min_size=1, max_size=5))
+    def test_every_kind_of_reply(self, makers):
+        def answer(line):
+            return makers[int(line)]()
+
+        plain = heard(answer, len(makers))
+        hub = Hub(Clock())
+        self.assertEqual(heard(Tap(answer, hub), len(makers)), plain)
+        self.flushLoggedErrors()
+
+    def test_what_was_said_is_noted(self):
+        class Greeter(LineProtocol):
+            def connectionMade(self):
+                return agen(["welcome", "in"])
+
+            def lineReceived(self, line):
+                self.sendLine("unasked")
+                return coroutine([line, line])
+
+        peer, hub = self.tapped(Greeter)
+        peer.say("a")
+        peer.send(b"\xff\n")
+        said = [(each.way, each.text) for each in hub.talks[1].history]
+        self.assertEqual(said[:6], [
+            ("out", "welcome"), ("out", "in"), ("in", "a"), ("out", "unasked"), ("out", "a"),
+            ("out", "a"),
+        ])  # fmt: skip
+        self.assertEqual(said[6:], [("out", "ERR utf8 the line is not valid UTF-8 at byte 0")])
+        self.assertEqual(hub.talks[1].counts, {"in": 1, "out": 6})
+
+    def tapped(self, handler, **limits):
+        clock = Clock()
+        hub = Hub(clock)
+        factory = LineFactory(Tap(handler, hub), limits=Limits(**limits), reactor=clock)
+        return MemoryPeer(factory, clock), hub
+
+    def test_what_is_sent_past_the_session_is_noted(self):
+        class Faulty(LineProtocol):
+            def lineReceived(self, line):
+                wire = self.session.wire
+                wire.hold()
+                data = wire.encode([line])
+                for byte in data:
+                    wire.send_bytes(bytes([byte]))
+                wire.send_bytes(b"bad \xff")
+                wire.release()
+                self.session.sendLines(["x", "y"])
+
+        peer, hub = self.tapped(Faulty)
+        peer.say("世界")
+        self.assertEqual(peer.read(), "世界\n".encode() + b"bad \xffx\ny\n")
+        said = [each.text for each in hub.talks[1].history]
+        self.assertEqual(said, ["世界", "世界", r"bad \xff", "x", "y"])
+
+    def test_a_deferred_that_several_wait_for(self):
+        shared = Deferred()
+        first, _ = self.tapped(lambda line: shared)
+        second = MemoryPeer(first.factory, first.clock, 40001)
+        first.say("x")
+        second.say("y")
+        shared.callback(["a", "b"])
+        self.assertEqual((first.lines(), second.lines()), (["a", "b"], ["a", "b"]))
+        self.assertEqual(self.successResultOf(shared), ["a", "b"])
+
+    def test_what_is_given_up_is_cancelled_and_closed(self):
+        cancelled = []
+        waiting = Deferred(cancelled.append)
+        peer, _ = self.tapped(lambda line: waiting)
+        peer.say("x")
+        peer.reset()
+        self.assertEqual(cancelled, [waiting])
+        Custom.closed = 0
+        peer, _ = self.tapped(lambda line: Custom(["x" * 100_000] * 100))
+        peer.stop_reading()
+        peer.say("x")
+        peer.reset()
+        self.assertEqual(Custom.closed, 1)
+
+    def test_a_generator_is_closed(self):
+        ends = []
+
+        def endless(line):
+            try:
+                while True:
+                    yield "x" * 1000
+            finally:
+                ends.append(line)
+
+        peer, hub = self.tapped(endless)
+        peer.stop_reading()
+        peer.say("x")
+        self.assertLess(hub.talks[1].counts["out"], 3000)
+        peer.reset()
+        self.assertEqual(ends, ["x"])
+
+    def test_it_is_lazy(self):
+        asked = []
+
+        def endless(line):
+            while True:
+                asked.append(line)
+                yield "x" * 1000
+
+        peer, _ = self.tapped(endless)
+        peer.stop_reading()
+        peer.say("x")
+        self.assertLess(len(asked), 3000)
+        peer.reset()
+
+
+class WrappedTest(SynchronousTestCase):
+    """What it wraps."""
+
+    def test_an_application(self):
+        seen = []
+
+        class Application:
+            def build_protocol(self):
+                return LineProtocol()
+
+            def start(self, reactor):
+                seen.append(reactor)
+
+            def stop(self):
+                seen.append("stop")
+
+            def reload(self):
+                seen.append("reload")
+
+        tap = Tap(Application(), Hub(Clock()))
+        self.assertIsInstance(tap, LineApplication)
+        tap.start("reactor")
+        tap.reload()
+        tap.stop()
+        self.assertEqual(seen, ["reactor", "reload", "stop"])
+
+    def test_a_function_has_nothing_to_start(self):
+        tap = Tap(str.upper, Hub(Clock()))
+        tap.start("reactor")
+        tap.reload()
+        tap.stop()
+
+    def test_what_cannot_be_served_is_refused_as_without_it(self):
+        for wrong in (LineProtocol(), 3, object):
+            self.assertRaises(TypeError, Tap, wrong, Hub(Clock()))
+
+    def test_the_session_is_the_same_in_all_else(self):
+        class Asks(LineProtocol):
+            def lineReceived(self, line):
+                return str(self.session.state.name)
+
+        clock = Clock()
+        peer = MemoryPeer(LineFactory(Tap(Asks, Hub(clock)), reactor=clock), clock)
+        peer.say("x")
+        self.assertEqual(peer.lines(), ["OPEN"])
+
+    def test_a_protocol_whose_beginning_fails(self):
+        class Broken(LineProtocol):
+            def makeConnection(self, session):
+                raise ValueError("broken on purpose")
+
+            def lineReceived(self, line):
+                return line
+
+        clock = Clock()
+        hub = Hub(clock)
+        peer = MemoryPeer(LineFactory(Tap(Broken, hub), reactor=clock), clock)
+        peer.say("still there")
+        self.assertEqual(peer.lines()[1:], ["still there"])
+        peer.close()
+        self.assertEqual(hub.talks, {})
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_refused_conversations_are_none(self):
+        clock = Clock()
+        hub = Hub(clock)
+        factory = LineFactory(Tap(str.upper, hub), limits=Limits(max_connections=1), reactor=clock)
+        peer = MemoryPeer(factory, clock)
+        refused = MemoryPeer(factory, clock)
+        self.assertEqual(len(refused.lines()), 1)
+        self.assertEqual(list(hub.talks), [1])
+        peer.close()
+        self.assertEqual(hub.talks, {})
+        self.assertEqual(factory.counters.closed[Reason.DONE], 1)
