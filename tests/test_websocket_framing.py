@@ -6,13 +6,16 @@ and what it is closed with. Each is tried whole, and cut in every way that `cuts
 
 from __future__ import annotations
 
-import dataclasses
+import codecs
 import itertools
+import time
 import zlib
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from tests.frames import (
     BINARY,
@@ -27,7 +30,8 @@ from tests.frames import (
     text,
     unframe,
 )
-from twisted_sock.errors import Problem
+from twisted_sock.errors import Problem, Reason
+from twisted_sock.framing import make_framer
 from twisted_sock.settings import LinePolicy, Web
 from twisted_sock.testing import cuts
 from twisted_sock.websocket_frames import close_frame
@@ -37,6 +41,8 @@ from twisted_sock.websocket_handshake import handshake
 K = "κόσμε"
 BIG = Web(max_message=1 << 20)
 LONG = LinePolicy(max_line=1 << 20)
+
+DELIMITERS = ["lenient", "lf", "crlf"]
 
 PROTOCOL_ERROR, UNSUPPORTED, INVALID, TOO_BIG = 1002, 1003, 1007, 1009
 
@@ -56,7 +62,7 @@ def outcome(pieces, policy=LONG, web=BIG, extensions=()):
     for piece in pieces:
         lines = framer.whole_lines(piece)
         runs += framer.feed(piece) if lines is None else [lines]
-    control, rest = unframe(b"".join(framer.control))
+    control, rest = unframe(b"".join(framer.control) + framer.goodbye)
     assert not rest
     return lines_of(runs), control, framer.code or framer.closed
 
@@ -282,6 +288,26 @@ class Messages(SynchronousTestCase):
             lines, _, end = outcome(pieces, policy)
             self.assertEqual((lines, end), (["a\nb\n", "", "c", "d\ne"], False))
 
+    def test_chunks_of_whole_messages_take_the_short_way(self):
+        framer = MessageFramer(LinePolicy(framing="chunk"), Web())
+        self.assertEqual(framer.whole_lines(text("a", K, "")), ["a", K, ""])
+        self.assertEqual(framer.whole_lines(text("a\nb\n", "\r\n")), ["a\nb\n", "\r\n"])
+        self.assertIsNone(framer.whole_lines(text("a") + frame(TEXT, b"\xff")))
+        framer = MessageFramer(LinePolicy(framing="chunk", max_line=5), Web())
+        self.assertIsNone(framer.whole_lines(text("a", "sixsix")))
+        problem = Problem(Reason.TOO_LONG, "a line may have at most 5 bytes", False)
+        self.assertEqual(framer.feed(text("a", "sixsix")), [["a"], problem])
+
+    def test_a_lone_cr_belongs_to_its_line(self):
+        for sent, expected in (
+            (["a\r", "b\r\n"], ["a\r", "b"]),
+            (["a\r\n", "\r\n", "", "\n"], ["a", "", "", ""]),
+            (["a\r\r\n", "b\r\nc\r"], ["a\r", "b", "c\r"]),
+            (["\ra\r\n\r\nb", "c\n\n"], ["\ra", "", "b", "c", ""]),
+        ):
+            for pieces in cuts(text(*sent)):
+                self.assertEqual(outcome(pieces)[0], expected)
+
     def test_the_policy_says_what_ends_a_line(self):
         for delimiter, expected in (
             ("lf", ["a\r", "b", "c"]),
@@ -312,6 +338,18 @@ class Messages(SynchronousTestCase):
             for pieces in cuts(sent):
                 self.assertEqual(outcome(pieces, web=web), (["x" * 300], [], False))
 
+    def test_unless_it_is_said_there_is_room_for_the_longest_line_and_more(self):
+        for policy, size in (
+            (LinePolicy(), 131072),
+            (LinePolicy(max_line=10), 131072),
+            (LinePolicy(max_line=100_000), 200_000),
+        ):
+            most = "x" * policy.max_line
+            self.assertEqual(outcome([text(most + "\r\n")], policy, Web()), ([most], [], False))
+            lines, _, end = outcome([text("y" * size, "a")], policy, Web())
+            self.assertEqual((lines, end), (["a"], False))
+            self.assertEqual(outcome([text("y" * (size + 1))], policy, Web())[2], TOO_BIG)
+
     def test_a_longer_one_is_refused_before_it_is_there(self):
         web = Web(max_message=300)
         half = frame(TEXT, "x" * 200, fin=False)
@@ -330,6 +368,11 @@ class Messages(SynchronousTestCase):
         for pieces in cuts(sent):
             expected = (["x" * 300], [(PONG, b"y" * 125)], False)
             self.assertEqual(outcome(pieces, web=web), expected)
+
+    def test_and_so_have_the_words_of_a_goodbye(self):
+        for sent in (close(1000, "x" * 123), frame(TEXT, "a", fin=False) + close(1000, "y" * 123)):
+            for pieces in cuts(sent):
+                self.assertIs(outcome(pieces, web=Web(max_message=1))[2], True)
 
     def test_without_limits(self):
         policy, web = LinePolicy(max_line=0), Web(max_message=0)
@@ -354,6 +397,67 @@ class Messages(SynchronousTestCase):
             self.assertEqual(framer.partial, partial, piece)
             if not partial:
                 self.assertIsNone(framer._parser)
+
+    def test_what_is_said_is_more_than_control_frames(self):
+        framer = MessageFramer(LinePolicy(), Web())
+        for piece, spoke in (
+            (frame(PING, "x")[:3], False),
+            (frame(PING, "x")[3:], False),
+            (frame(PONG) + frame(PING, "x")[:1], False),
+            (frame(PING, "x")[1:] + text("a"), True),
+            (b"\x81", True),
+            (text("x")[1:], True),
+            (frame(TEXT, "a", fin=False), True),
+            (frame(PING), False),
+            (frame(CONT, "b" * 2000)[:1500], True),
+            (frame(CONT, "b" * 2000)[1500:], True),
+        ):
+            framer.feed(piece)
+            self.assertEqual(framer.spoke, spoke, piece[:10])
+
+    def test_what_was_looked_at_is_not_looked_at_again(self):
+        for rest in (text("b")[:3], frame(PING), text("b\r\n", "\r")):
+            framer = MessageFramer(LinePolicy(), Web())
+            data = text("a") + rest
+            self.assertIn(framer.whole_lines(data), (None, ["a", "b", "\r"]))
+            framer.feed(bytes(bytearray(text("c"))))  # other bytes than it has seen
+            self.assertIsNone(framer._seen)
+
+
+class Floods(SynchronousTestCase):
+    """No kind of frame is much dearer than a short line (in seconds of processor time)."""
+
+    def cost(self, data):
+        """What a read full of such frames costs; the least of a few."""
+        costs = []
+        for _ in range(4):
+            framer = MessageFramer(LinePolicy(), Web())
+            begun = time.process_time()
+            if framer.whole_lines(data) is None:
+                framer.feed(data)
+            costs.append(time.process_time() - begun)
+            self.assertFalse(framer.over)
+        return min(costs)
+
+    def test_all_cost_about_the_same(self):
+        lines = self.cost(text("a") * 9000)
+        for name, data in (
+            ("pings", frame(PING) * 10_000),
+            ("pongs", frame(PONG) * 10_000),
+            ("pings among lines", (frame(PING) + text("a")) * 5000),
+            ("empty fragments", frame(TEXT, fin=False) + frame(CONT, fin=False) * 10_000),
+            ("messages of two", (frame(TEXT, fin=False) + frame(CONT)) * 5000),
+            ("lines with CRLF", text("a\r\n") * 7000),
+            ("lines with CR", text("a\r\n", "\rb\n") * 3500),
+        ):
+            self.assertLess(self.cost(data), 5 * lines, name)
+
+    def test_of_many_pings_at_once_only_the_last_is_answered(self):
+        framer = MessageFramer(LinePolicy(), Web())
+        framer.feed(b"".join(frame(PING, str(number)) for number in range(100)))
+        self.assertEqual(unframe(b"".join(framer.control))[0], [(PONG, b"99")])
+        framer.feed(frame(PING, "x") + text("a"))
+        self.assertEqual(len(framer.control), 2)
 
 
 class Encoding(SynchronousTestCase):
@@ -430,8 +534,23 @@ class Deflate(SynchronousTestCase):
 
     def test_a_bomb_in_fragments_is_refused_too(self):
         bomb = deflated(b"x" * 65536, fin=False, last=False) + frame(CONT, b"\0\0\0\xff\xff")
-        _, _, end = outcome([bomb + deflated(b"x")], web=self.web, extensions=self.agreed())
+        web = Web(deflate="on", max_message=65535)
+        _, _, end = outcome([bomb + deflated(b"x")], web=web, extensions=self.agreed())
         self.assertEqual(end, TOO_BIG)
+
+    def test_what_else_may_come_between_compressed_fragments(self):
+        squeezed = deflated(b"ab", fin=False, last=False)
+        sent = squeezed + frame(PING, "p") * 2 + frame(PONG)
+        rest = frame(CONT, b"\0", fin=False) + frame(PING) + frame(CONT, b"\0\0\xff\xff\0")
+        pongs = [(PONG, b"p"), (PONG, b"p")]
+        for last, expected in (
+            (rest + text("c"), (["ab", "c"], [*pongs, (PONG, b"")], False)),
+            (close(1000), ([], [*pongs, (CLOSE, b"\x03\xe8")], True)),
+            (text("c"), ([], [], PROTOCOL_ERROR)),
+        ):
+            for pieces in cuts(sent + last):
+                agreed = self.agreed()
+                self.assertEqual(outcome(pieces, web=self.web, extensions=agreed), expected)
 
     def test_what_is_not_deflated_is_refused(self):
         for sent in (
@@ -443,7 +562,7 @@ class Deflate(SynchronousTestCase):
             self.assertEqual(end, PROTOCOL_ERROR)
 
 
-# The short way and the parser agree.
+# Our own parser and that of the websockets package agree.
 
 payloads = st.one_of(
     st.text(max_size=5).map(str.encode),
@@ -459,29 +578,57 @@ odd = st.one_of(
         fin=st.booleans(),
         rsv=st.sampled_from([0, 0, 0, 1, 4]),
         mask=st.sampled_from([b"abcd", b"abcd", None]),
-        form=st.sampled_from([None, None, 16, 64]),
     ),
     st.sampled_from([close(1000), frame(PING, "p"), frame(PONG)]),
     st.just(frame(TEXT, b"\xe4", fin=False) + frame(CONT, b"\xb8\x96")),
+    st.just(frame(TEXT, b"a", fin=False) + frame(CONT, b"b\r\n" * 40, fin=False)),
+    st.just(text("x" * 2000)),
 )
 streams = st.lists(st.one_of(good, good, good, odd), max_size=8).map(b"".join)
 
 
-def slowly(pieces, policy, web):
-    """The outcome when everything goes through the parser."""
-    framer = MessageFramer(policy, web)
-    framer._rules = dataclasses.replace(framer._rules, quick=-1)
-    runs = [run for piece in pieces for run in framer.feed(piece)]
-    return lines_of(runs), unframe(b"".join(framer.control))[0], framer.code or framer.closed
+class Parser(ServerProtocol):
+    """The parser of the websockets package, with whom a message may be left unfinished."""
+
+    def recv_frame(self, frame):
+        if frame.opcode == CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
+def reference(stream, policy):
+    """What becomes of a stream when the websockets package parses it."""
+    parser = Parser(state=State.OPEN, max_size=None)
+    parser.receive_data(stream)
+    lines, pongs, message = [], [], b""
+    for each in parser.events_received():
+        if each.opcode == CLOSE:
+            return lines, [*pongs, (CLOSE, each.data)], True
+        if each.opcode == BINARY:
+            return lines, [], UNSUPPORTED
+        if each.opcode == PING:
+            pongs.append((PONG, each.data))
+        if each.opcode in (TEXT, CONT):
+            message += each.data
+            try:
+                codecs.getincrementaldecoder("utf-8")().decode(message, each.fin)
+            except UnicodeDecodeError:
+                return lines, [], INVALID
+            if each.fin:
+                framer = make_framer(policy)
+                came = lines_of(framer.feed(message) + framer.end())
+                lines, message = lines + (came if message else [""]), b""
+    failed = parser.close_sent is not None
+    return (lines, [], parser.close_sent.code) if failed else (lines, pongs, False)
 
 
 class Agreement(SynchronousTestCase):
-    @given(streams, st.lists(st.integers(0, 400), max_size=6), st.sampled_from(["lenient", "lf"]))
-    def test_the_short_way_and_the_parser_agree(self, stream, places, delimiter):
-        policy, web = LinePolicy(delimiter=delimiter, max_line=128), Web(max_message=200)
+    @given(streams, st.lists(st.integers(0, 400), max_size=6), st.sampled_from(DELIMITERS))
+    def test_it_agrees_with_another(self, stream, places, delimiter):
+        policy, web = LinePolicy(delimiter=delimiter, max_line=128), Web(max_message=20_000)
         bounds = [0, *sorted(place for place in places if place < len(stream)), len(stream)]
         pieces = [stream[a:b] for a, b in itertools.pairwise(bounds)]
-        expected = slowly([stream], policy, web)
-        self.assertEqual(slowly(pieces, policy, web), expected)
-        self.assertEqual(outcome(pieces, policy, web), expected)
+        expected = reference(stream, policy)
         self.assertEqual(outcome([stream], policy, web), expected)
+        self.assertEqual(outcome(pieces, policy, web), expected)
+        self.assertEqual(outcome([bytes([byte]) for byte in stream], policy, web), expected)

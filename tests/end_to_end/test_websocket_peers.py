@@ -99,7 +99,7 @@ def test_python(server, deflate):
             assert talk.ping().wait(PATIENCE)
             talk.send("bye")
             assert to_the_end(talk) == (["see you"], 1000, "")
-    for message, code in (("x" * 70000, 1009), (b"\x00", 1003)):
+    for message, code in (("x" * 140_000, 1009), (b"\x00", 1003)):
         with connect(url) as talk:
             talk.send(message)
             assert to_the_end(talk)[1] == code

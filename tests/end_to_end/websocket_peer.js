@@ -90,7 +90,7 @@ const checks = {
 
   async what_is_refused() {
     for (const [data, options, code] of [
-      ["x".repeat(70000), {}, 1009],
+      ["x".repeat(140000), {}, 1009],
       [Buffer.from([0]), { binary: true }, 1003],
       [Buffer.from([0xc3]), { binary: false }, 1007],
     ]) {

@@ -201,26 +201,35 @@ class Opening(SynchronousTestCase):
             b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", self.answer(headers)[1]
         )
 
-    def test_what_asks_for_something_else_is_told_to_upgrade(self):
-        for name in ("Upgrade", "Connection"):
-            accepted, response = self.answer(self.without(name))
-            self.assertFalse(accepted)
-            self.assertTrue(response.startswith(b"HTTP/1.1 426 "), response)
-            self.assertIn(b"Upgrade: websocket", response)
-
-    def test_what_is_wrong_is_refused(self):
-        for name, value in (
-            ("Sec-WebSocket-Key", None),
-            ("Sec-WebSocket-Key", "short"),
-            ("Sec-WebSocket-Key", "é" * 24),
-            ("Sec-WebSocket-Version", None),
-            ("Sec-WebSocket-Version", "8"),
-            ("Connection", ",;,"),
+    def test_what_is_wrong_is_refused_and_told(self):
+        for status, name, value in (
+            (426, "Upgrade", None),
+            (426, "Upgrade", "h2c"),
+            (426, "Connection", None),
+            (426, "Connection", ",;,"),
+            (426, "Sec-WebSocket-Version", None),
+            (426, "Sec-WebSocket-Version", "8"),
+            (400, "Sec-WebSocket-Key", None),
+            (400, "Sec-WebSocket-Key", "short"),
+            (400, "Sec-WebSocket-Key", "é" * 24),
+            (400, "Sec-WebSocket-Key", "A" * 24),
         ):
             headers = self.without(name) + ([(name, value)] if value else [])
-            accepted, response = self.answer(headers)
-            self.assertFalse(accepted)
-            self.assertTrue(response.startswith(b"HTTP/1.1 400 "), response)
+            made = handshake("/", headers, WEB)
+            self.assertEqual((made.accepted, made.status, made.response), (False, status, b""))
+            self.assertIn("version" if name.endswith("Version") else name, made.words)
+
+    def test_extensions_that_cannot_be_read(self):
+        for offer in ('x; y="', ",;", "é"):
+            headers = [*UPGRADE, ("Sec-WebSocket-Extensions", offer)]
+            made = handshake("/", headers, Web(deflate="on"))
+            self.assertEqual(made.status, 400)
+            self.assertIn("Extensions", made.words)
+
+    def test_what_offers_other_protocols_too_is_accepted(self):
+        """RFC 9110 section 7.8: the server chooses."""
+        for value in ("h2c, WebSocket", "websocket,", "WEBSOCKET"):
+            self.assertTrue(self.answer([*self.without("Upgrade"), ("Upgrade", value)])[0], value)
 
     def test_what_comes_twice_is_refused(self):
         for name, value in UPGRADE[3:]:
@@ -237,7 +246,7 @@ class Closing(SynchronousTestCase):
             (frame(TEXT, b"\xff"), 1007, "ERR utf8 the message is not valid UTF-8"),
             (frame(BINARY, b"x"), 1003, "ERR foreign a message here is text, not binary"),
             (frame(3), 1002, "ERR foreign these are not frames as RFC 6455 has them"),
-            (text("x" * 65537), 1009, "ERR too-long a message may have at most 65536 bytes"),
+            (text("x" * 131073), 1009, "ERR too-long a message may have at most 131072 bytes"),
         ):
             peer = connect()
             peer.send(text("before") + sent + text("after"))
@@ -257,6 +266,10 @@ class Closing(SynchronousTestCase):
         peer.say("toolong", "a")
         self.assertEqual(peer.lines(), [error])
         self.assertEqual(peer.closed(), (1009, "ERR too-long the line is too long"))
+        peer = connect(lambda line: line[:3])
+        peer.say("x" * 65536 + "\n", "y" * 65537, "z")
+        error = "ERR too-long a line may have at most 65536 bytes"
+        self.assertEqual(peer.lines(), ["xxx", error, "z"])
 
     def test_our_goodbye_waits_for_the_peers(self):
         class Bye(LineProtocol):
@@ -351,53 +364,58 @@ class Closing(SynchronousTestCase):
 
         peer = connect(work)
         peer.send(text("a", "b") + close(1000))
-        self.assertEqual(peer.controls(), [(CLOSE, b"\x03\xe8")])
+        self.assertEqual(peer.controls(), [])
         asked[0][1].callback("A")
+        peer.send(text("c") + frame(PING) + close(1001))  # nothing counts after a goodbye
+        self.assertEqual(peer.controls(), [])
         asked[1][1].callback("B")
         self.assertEqual([line for line, _ in asked], ["a", "b"])
-        self.assertEqual(peer.lines(), [])
+        self.assertEqual(peer.lines(), ["A", "B"])
+        self.assertEqual(peer.controls(), [(CLOSE, b"\x03\xe8")])
         peer.close()
         self.assertTrue(peer.gone)
         self.assertEqual(peer.factory.counters.closed, {Reason.DONE: 1})
 
-    def test_even_if_the_peer_is_gone_by_then(self):
-        asked = {}
-
-        class Work(LineProtocol):
-            def lineReceived(self, line):
-                asked[line] = Deferred()
-                return asked[line]
-
-        for leave in ("close", "stay"):
-            asked.clear()
-            peer = connect(Work, limits=Limits(close_grace=1))
-            peer.send(text("a", "b") + close(1000))
-            if leave == "close":
-                peer.close()
-            peer.advance(20)
-            asked["a"].callback("A")
-            peer.advance(20)
+    def test_who_does_not_wait_for_that_is_gone_and_its_work_with_it(self):
+        for leave in ("close", "end", "reset"):
+            given_up, limits = [], Limits(window=2, max_per_peer=1)
+            peer = connect(lambda line, to=given_up: Deferred(to.append), limits=limits)
+            peer.send(text("a", "b", "c") + close(1000))
+            peer.advance(30)
+            self.assertFalse(peer.gone)  # it is not pinged, either
+            self.assertEqual(peer.controls(), [])
+            getattr(peer, leave)()
+            peer.advance(0)
             self.assertTrue(peer.gone)
-            self.assertEqual(peer.factory.counters.closed, {})
-            asked["b"].callback("B")
+            self.assertEqual(len(given_up), 2)
             self.assertEqual(peer.factory.counters.closed, {Reason.DONE: 1})
             self.assertEqual(peer.factory.counters.current, 0)
             self.assertEqual(peer.clock.getDelayedCalls(), [])
+            WebSocketPeer(peer.factory, peer.clock)  # finds room
+            self.assertEqual(peer.factory.counters.problems, {})
 
-    def test_work_for_one_who_is_gone_can_be_cut_off(self):
+    def test_work_after_a_goodbye_can_be_given_up(self):
         for limits, end in (
             (Limits(reply_timeout=5), Reason.DONE),
             (Limits(drain_timeout=2), Reason.ABORTED),
         ):
             peer = connect(lambda line: Deferred(), limits=limits)
             peer.send(text("a") + close(1000))
-            peer.close()
-            self.assertTrue(peer.gone)
             if end is Reason.ABORTED:
                 peer.factory.drain()
-            peer.advance(6)
+            peer.advance(10)
             self.assertEqual(peer.factory.counters.closed, {end: 1})
             self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_who_closes_and_takes_none_of_the_replies_is_cut_off(self):
+        peer = connect(lambda line: line * 60_000, limits=Limits(high_water=1000))
+        peer.stop_reading()
+        peer.send(text(*"abcd") + close(1000))
+        for _ in range(5):
+            peer.advance(1)
+            peer.send(text("more"))
+        self.assertTrue(peer.gone)
+        self.assertEqual(peer.factory.counters.problems, {Reason.STUCK: 1})
 
     def test_the_peers_goodbye_while_the_last_replies_come(self):
         waiting = Deferred()
@@ -485,6 +503,17 @@ class Pings(SynchronousTestCase):
         peer.advance(2)
         self.assertEqual(peer.lines(), ["ERR idle nothing was said for too long"])
 
+    def test_nor_do_pings_that_come_in_pieces(self):
+        peer = connect(web=self.web, limits=Limits(idle_timeout=50))
+        for _ in range(49):
+            peer.advance(0.5)
+            peer.send(frame(PING)[:3])
+            peer.advance(0.5)
+            peer.send(frame(PING)[3:])
+        self.assertFalse(peer.gone)
+        peer.advance(2)
+        self.assertEqual(peer.lines(), ["ERR idle nothing was said for too long"])
+
     def test_a_peer_that_we_do_not_read_is_not_cut_off(self):
         asked = []
 
@@ -517,6 +546,14 @@ class Pings(SynchronousTestCase):
         self.assertEqual(peer.controls(), [(PONG, b"1"), (PONG, b"2"), (PONG, b"3")])
         self.assertEqual(peer.lines(), ["A"])
 
+    def test_pings_are_answered_before_the_replies_of_their_chunk(self):
+        for count, answered in ((2, 2), (20, 1)):
+            peer = connect()
+            peer.send(text("a") + frame(PING, "p") * count + text("b"))
+            frames, _ = unframe(peer.read())
+            pongs = [(PONG, b"p")] * answered
+            self.assertEqual(frames, [*pongs, (TEXT, b"A"), (TEXT, b"B")])
+
     def test_a_flood_of_pings_of_one_who_does_not_read_costs_nothing(self):
         peer = connect()
         peer.stop_reading()
@@ -535,7 +572,8 @@ class Pings(SynchronousTestCase):
         peer = connect()
         peer.stop_reading()
         for _ in range(30):
-            peer.send(frame(PING, "x" * 125) * 1000)
+            for _ in range(60):
+                peer.send(frame(PING, "x" * 125) * 16)
             peer.advance(1)
         self.assertTrue(peer.gone)
         self.assertEqual(peer.factory.counters.closed, {Reason.SLOW: 1})

@@ -8,15 +8,14 @@ that broke without a word. Whatever it sends counts as an answer. What is only s
 frames does not keep a conversation from being idle.
 
 Closing. After everything unsent goes a close frame that says why (section 7.4), then the peer's
-own is awaited for the grace time. A peer that closes first can read no more replies: it is
-answered at once, what it said before is still delivered, and the replies go nowhere.
+own is awaited for the grace time. A peer that closes first has finished sending: it is answered
+when what it said before is done. We read on meanwhile, only to see whether it goes without
+waiting for that: nobody has half a WebSocket, so then it is lost, and its work with it.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
-
-from twisted.python.failure import Failure
 
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import LineOwner, LineSession, Peer
@@ -66,7 +65,7 @@ class WebSocketStream(LineStream):
         peer: who is at the other end.
     """
 
-    __slots__ = ("_heard", "_lost", "_paused", "_pinged", "_spoken", "_web")
+    __slots__ = ("_heard", "_paused", "_pinged", "_spoken", "_web")
 
     session: EndedSession
     _framer: MessageFramer
@@ -77,7 +76,6 @@ class WebSocketStream(LineStream):
         super().__init__(owner, MessageFramer(policy, web, handshake.extensions), peer)
         self._web = web
         self._paused = False
-        self._lost: Failure | None = None  # the connection was, while work goes on
         # Stamps, in the clock's seconds.
         self._heard = owner.now()  # anything came, or reading was begun again
         self._spoken = self._heard  # something was said before what came last
@@ -94,20 +92,23 @@ class WebSocketStream(LineStream):
         else:
             self._framer.feed(data)
             self._attend()
+            self._write_queued()
 
-    def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone (see `IProtocol`)."""
-        if self._framer.closed and self.session.busy:
-            self._lost = reason  # what was said before the goodbye is still being done
+    def readConnectionLost(self) -> None:
+        """The peer sends no more (see `IHalfCloseableProtocol`); after a goodbye it is gone."""
+        if self._framer.closed and self.state is State.ENDING:
+            self._input_over = True
+            self.abort()
         else:
-            super().connectionLost(reason)
+            super().readConnectionLost()
 
     # LineTransport.
 
     def pause(self) -> None:
         """Stop reading."""
         self._paused = True
-        super().pause()
+        if not self._framer.closed:
+            super().pause()
 
     def resume(self) -> None:
         """Read again."""
@@ -118,25 +119,16 @@ class WebSocketStream(LineStream):
     def close(self) -> None:
         """Send what is unsent and say goodbye, then close; see that it ends."""
         if self.state < CLOSING:
+            self._queue_control()
             self._enqueue(self._goodbye())
             super().close()
-        elif self._lost is not None:
-            super().connectionLost(self._lost)
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        if self._lost is not None:
-            super().connectionLost(self._lost)
-        else:
-            super().abort()
 
     # IPushProducer.
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty (see `IPushProducer`)."""
         if self.state < CLOSING:
-            self._enqueue(*self._framer.control)
-        self._framer.control.clear()
+            self._queue_control()
         super().resumeProducing()
 
     # Input.
@@ -145,12 +137,11 @@ class WebSocketStream(LineStream):
         """Take a chunk that the short way is not for."""
         framer = self._framer
         runs = framer.feed(data)
+        if framer.control and not self._choked:
+            self._queue_control()  # before the replies, as soon as can be
+        self._take(runs)
         if not framer.spoke:
             self._active = self._spoken
-        if framer.control and not (framer.closed or self._choked):
-            self._enqueue(*framer.control)  # before the replies, as soon as can be
-            framer.control.clear()
-        self._take(runs)
         self._attend()
         self._write_queued()
 
@@ -161,24 +152,19 @@ class WebSocketStream(LineStream):
             framer.control.clear()
             if framer.over and self.state is State.LINGERING:
                 super()._hang_up()
-        elif framer.closed:
+        elif framer.closed and self.state is OPEN:
             self._part()
         elif self._choked:
             del framer.control[:-1]  # the last is answer enough (RFC 6455 section 5.5.3)
-        elif framer.control:
-            self._send_control()
+        else:
+            self._queue_control()
 
     def _part(self) -> None:
-        """The peer closes, and reads no more replies: answer, and let it go."""
-        self.state = State.CLOSING
-        self._moved = self._owner.now()
-        self._queue.clear()
-        self._queued = 0
+        """The peer closes: finish what it has asked for, then answer, unless it goes."""
+        self.ending()
         self.session.end_input()
-        self._send_control()
-        if not self._queued:
-            self._hang_up()
-        self._watch()
+        if self.state < CLOSING:
+            self.transport.resumeProducing()
 
     # Output.
 
@@ -189,14 +175,15 @@ class WebSocketStream(LineStream):
             self._queued += len(frame)
         self._queue += frames
 
-    def _send_control(self) -> None:
-        """Send the frames that the framer has for the peer."""
+    def _queue_control(self) -> None:
+        """Put what the framer has for the peer behind what is unsent."""
         self._enqueue(*self._framer.control)
         self._framer.control.clear()
-        self._write_queued()
 
     def _goodbye(self) -> bytes:
-        """The frame that says why we close."""
+        """The frame that says why we close, or answers the peer's."""
+        if self._framer.closed:
+            return self._framer.goodbye
         if failure := self._framer.failure:
             return close_frame(self._framer.code, str(failure))
         reason = self.session.reason or Reason.CLOSED
@@ -214,10 +201,6 @@ class WebSocketStream(LineStream):
 
     # Deadlines.
 
-    def _stuck_at(self, now: float) -> float:
-        """When a closing connection has waited long enough, unless it is gone already."""
-        return super()._stuck_at(now) if self._lost is None else NEVER
-
     def _give_up(self) -> None:
         """The peer does not take the rest, or does not say goodbye."""
         if self.state is not State.LINGERING:
@@ -234,7 +217,7 @@ class WebSocketStream(LineStream):
         after = self._web.ping_after
         if not after or self.state is not OPEN:
             return NEVER
-        waits = self._paused or self._choked or self._pinged > self._heard
+        waits = self._paused or self._choked or self._deaf or self._pinged > self._heard
         return (now if waits else self._heard) + after
 
     def _ping(self) -> None:
@@ -248,7 +231,7 @@ class WebSocketStream(LineStream):
         timeout = self._web.ping_timeout
         if not timeout or self.state is not OPEN or self._pinged <= self._heard:
             return NEVER
-        waits = self._paused or self._choked
+        waits = self._paused or self._choked or self._deaf
         return (now if waits else self._pinged) + timeout
 
     def _miss(self) -> None:
@@ -257,7 +240,7 @@ class WebSocketStream(LineStream):
 
 
 WebSocketStream.rules = (
-    (WebSocketStream._stuck_at, WebSocketStream._give_up),
+    (LineStream._stuck_at, WebSocketStream._give_up),
     *RULES[1:],
     (WebSocketStream._silent_at, WebSocketStream._ping),
     (WebSocketStream._missed_at, WebSocketStream._miss),

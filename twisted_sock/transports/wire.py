@@ -27,9 +27,6 @@ class Stream(Protocol):
     def resume(self) -> None:
         """Read again."""
 
-    def abort(self) -> None:
-        """Drop the connection now."""
-
 
 class StreamWire:
     """A `Wire`, and the transport of its stream.
@@ -115,8 +112,11 @@ class StreamWire:
             self._stream.resume()
 
     def abort(self) -> None:
-        """Break the connection off."""
-        self._stream.abort()
+        """Break the connection off, below whatever is laid upon it: TLS would say goodbye."""
+        below = self._below
+        while hasattr(getattr(below, "transport", None), "abortConnection"):
+            below = below.transport
+        below.abortConnection()
 
     # What the stream calls: the parts of its transport that are different.
 
