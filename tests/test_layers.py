@@ -110,19 +110,19 @@ MAY_IMPORT = {
     "transports/proxy": f"{LINES} trust proxy_header transports/layers",
     "transports/wire": LINES,
     "transports/stream": f"{LINES} foreign transports/wire",
-    "websocket_frames": "errors",
-    "websocket_messages": "framing settings",
-    "websocket_framing": "errors framing settings websocket_frames websocket_messages",
-    "websocket_handshake": "errors settings",
+    "websocket/__init__": "",
+    "websocket/frames": "errors",
+    "websocket/messages": "framing settings",
+    "websocket/framing": "errors framing settings websocket/frames websocket/messages",
+    "websocket/handshake": "errors settings",
     "transports/websocket": (
-        f"{LINES} websocket_frames websocket_framing websocket_handshake transports/stream"
+        f"{LINES} websocket/frames websocket/framing websocket/handshake transports/stream"
     ),
-    "transports/websocket_lines": LINES,
-    "transports/websocket_transport": f"{LINES} transports/websocket_lines",
-    "transports/websocket_refusals": LINES,
+    "websocket/client_lines": LINES,
+    "websocket/client_transport": f"{LINES} websocket/client_lines",
+    "websocket/refusals": LINES,
     "transports/websocket_client": (
-        f"{LINES} transports/websocket_lines transports/websocket_transport "
-        "transports/websocket_refusals"
+        f"{LINES} websocket/client_lines websocket/client_transport websocket/refusals"
     ),
     "transports/http": f"{LINES} transports/stream",
     "udp/__init__": "",
@@ -244,10 +244,10 @@ EXTRAS = {
     "regex": {"script/pattern"},
     "websockets": {
         "transports/websocket_client",
-        "transports/websocket_lines",
-        "websocket_frames",
-        "websocket_framing",
-        "websocket_handshake",
+        "websocket/client_lines",
+        "websocket/frames",
+        "websocket/framing",
+        "websocket/handshake",
     },
     "OpenSSL": {"tls/contexts"},
     "cryptography": {"tls/certificates"},

@@ -192,9 +192,7 @@ class Limits(Checked):
     """
 
     window: int = knob(1, "lines of one connection in work at once; 1: one after another")
-    max_connections: int = knob(
-        10000, "connections at once, UDP apart; one more is told busy"
-    )
+    max_connections: int = knob(10000, "connections at once, UDP apart; one more is told busy")
     max_per_peer: int = knob(0, "connections at once from one address; one more is told busy")
     handshake_timeout: float = knob(
         5.0,

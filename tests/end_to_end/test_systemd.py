@@ -205,9 +205,7 @@ def test_what_is_wrong_is_one_line(systemd, string, words):
 def test_without_systemd(twistd):
     server = twistd("--endpoint", "systemd:lines")
     assert server.wait() == 1
-    assert "it has passed no sockets, or none with a name" in (
-        server.err.whole()
-    )
+    assert "it has passed no sockets, or none with a name" in (server.err.whole())
 
 
 def test_activation_by_its_own_tool(run, tmp_path):

@@ -645,7 +645,6 @@ def test_threat_26_tls_on_a_port_for_lines(serve):
         assert client.rest() == b"ERR foreign TLS was sent to a port for lines\n"
 
 
-
 def test_threat_28_lines_that_were_read_wait_their_turn(serve):
     server = serve("--protocol", "plugs.crowded")
     assert ask(server.port, b"line\n" * 1000) == b"1\n" * 1000

@@ -19,8 +19,8 @@ from twisted.internet.task import deferLater
 from tests.end_to_end.programs import HOST, PATIENCE, SLACK, Client, Server, memory, require
 from twisted_sock import Limits, LineFactory, Reason
 from twisted_sock.listeners import server_endpoint
-from twisted_sock.udp.table import OURS
 from twisted_sock.transports.udp import AT_ONCE, FairPort
+from twisted_sock.udp.table import OURS
 
 PLUG = """
 from twisted.internet import reactor

@@ -25,15 +25,16 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_sock.memory import BUFFER, join
-from twisted_sock.transports import websocket_client, websocket_lines
+from twisted_sock.transports import websocket_client
 from twisted_sock.transports.websocket_client import (
     HandshakeFailed,
     WebSocketEndpoint,
     url,
 )
-from twisted_sock.transports.websocket_lines import WebSocketClosed
-from twisted_sock.transports.websocket_refusals import refusal
-from twisted_sock.transports.websocket_transport import CLOSING
+from twisted_sock.websocket import client_lines
+from twisted_sock.websocket.client_lines import WebSocketClosed
+from twisted_sock.websocket.client_transport import CLOSING
+from twisted_sock.websocket.refusals import refusal
 
 TEXT, CONT, BINARY, PING, PONG, CLOSE = (
     Opcode.TEXT,
@@ -353,7 +354,7 @@ class GoesTest(Case):
 
     def test_a_line_without_end(self):
         self.open()
-        self.patch(websocket_lines, "LONGEST", 100)
+        self.patch(client_lines, "LONGEST", 100)
         self.write(b"x" * 100)
         self.assertIsNone(self.above.lost)
         self.write(b"x")

@@ -18,6 +18,7 @@ const NEAR = 24; // pixels from the end that count as at the end
 const KINDS = {
   sent: { saved: "->", said: "sent" },
   got: { saved: "<-", said: "received" },
+  hand: { saved: "=>", said: "an operator" },
   problem: { saved: "<-", said: "problem" },
   note: { saved: "--", said: "note" },
   trouble: { saved: "--", said: "trouble" },
@@ -99,8 +100,8 @@ export class Log {
     return { all: this.#entries.all.length, match: this.#shown.length, unseen };
   }
 
-  add(kind, text, answer = null) {
-    this.#entries.add({ kind, text, answer, date: new Date() });
+  add(kind, text, answer = null, date = new Date()) {
+    this.#entries.add({ kind, text, answer, date });
     this.#plan();
   }
 

@@ -21,9 +21,9 @@ from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import LineOwner, LineSession, Peer
 from twisted_sock.settings import LinePolicy, Web
 from twisted_sock.transports.stream import CLOSING, NEVER, OPEN, RULES, LineStream, State
-from twisted_sock.websocket_frames import PING, close_frame
-from twisted_sock.websocket_framing import MessageFramer
-from twisted_sock.websocket_handshake import Handshake, handshake
+from twisted_sock.websocket.frames import PING, close_frame
+from twisted_sock.websocket.framing import MessageFramer
+from twisted_sock.websocket.handshake import Handshake, handshake
 
 __all__ = ["Handshake", "WebSocketStream", "handshake"]
 

@@ -31,9 +31,9 @@ from websockets.uri import WebSocketURI
 from zope.interface import implementer
 
 from twisted_sock.errors import SockError
-from twisted_sock.transports.websocket_lines import LONGEST, Lines
-from twisted_sock.transports.websocket_refusals import is_refused, refusal
-from twisted_sock.transports.websocket_transport import WebSocketTransport
+from twisted_sock.websocket.client_lines import LONGEST, Lines
+from twisted_sock.websocket.client_transport import WebSocketTransport
+from twisted_sock.websocket.refusals import is_refused, refusal
 
 #: Bytes of an answer that are looked at when it is no handshake.
 HEAD = 1024

@@ -34,9 +34,9 @@ from twisted_sock.errors import Problem, Reason
 from twisted_sock.framing import make_framer
 from twisted_sock.settings import LinePolicy, Web
 from twisted_sock.testing import cuts
-from twisted_sock.websocket_frames import close_frame
-from twisted_sock.websocket_framing import MessageFramer
-from twisted_sock.websocket_handshake import handshake
+from twisted_sock.websocket.frames import close_frame
+from twisted_sock.websocket.framing import MessageFramer
+from twisted_sock.websocket.handshake import handshake
 
 K = "κόσμε"
 BIG = Web(max_message=1 << 20)

@@ -27,7 +27,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from twisted_sock.transports.websocket_lines import Lines
+from twisted_sock.websocket.client_lines import Lines
 
 #: Seconds that a server may take to end a connection when everything is said.
 CLOSING = 2.0

@@ -20,7 +20,7 @@ from typing import Any
 from twisted_sock.errors import Problem, Reason, SettingError
 from twisted_sock.framing import Run
 from twisted_sock.settings import LinePolicy, Web
-from twisted_sock.websocket_frames import (
+from twisted_sock.websocket.frames import (
     BINARY,
     CONTROL,
     FIN,
@@ -38,7 +38,7 @@ from twisted_sock.websocket_frames import (
     text_frames,
     unmask,
 )
-from twisted_sock.websocket_messages import make_rules, message_runs, short_lines
+from twisted_sock.websocket.messages import make_rules, message_runs, short_lines
 
 try:
     from websockets.extensions import Extension
