@@ -102,6 +102,7 @@ class Listening:
         web: what `ws:` and `wss:` allow.
         datagrams: what `udp:` allows.
         routes: what else `ws:` and `wss:` answer (see `twisted_sock.web.Site`).
+        folders: where the files of the page are that they show.
     """
 
     reactor: Any
@@ -109,6 +110,7 @@ class Listening:
     web: Web = dataclasses.field(default_factory=Web)
     datagrams: Datagrams = dataclasses.field(default_factory=Datagrams)
     routes: Mapping[str, Callable[[Any], None]] = dataclasses.field(default_factory=dict)
+    folders: tuple[str, ...] = ("page",)
 
 
 def server_endpoint(text: str, reactor: Any, **settings: Any) -> LineEndpoint:
@@ -373,7 +375,8 @@ def _site(parts: Parts, listening: Listening) -> list[Laying]:
     from twisted_sock.web import Site
 
     forwarded = parts.take("forwarded")
-    return [Site(listening.web, trusted(forwarded) if forwarded else (), listening.routes)]
+    networks = trusted(forwarded) if forwarded else ()
+    return [Site(listening.web, networks, listening.routes, listening.folders)]
 
 
 def trusted(text: str) -> tuple[Any, ...]:

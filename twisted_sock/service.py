@@ -192,7 +192,8 @@ def _operator(handler: Handler, reactor: Any, options: Options) -> Operator:
 def _operator_service(operator: Operator, reactor: Any, options: Options) -> OperatorService:
     try:
         listening = {"interface": options.interface, "web": options.web}
-        endpoint = server_endpoint(operator.endpoint, reactor, routes=operator.routes, **listening)
+        ours = {"routes": operator.routes, "folders": operator.folders}
+        endpoint = server_endpoint(operator.endpoint, reactor, **ours, **listening)
     except SettingError as error:
         refuse(f"--operator {options.operator}: {error}")
     return OperatorService(operator, endpoint)

@@ -21,7 +21,7 @@ from twisted_sock.http.answers import Answer, Refusal
 from twisted_sock.http.channel import Channel
 from twisted_sock.http.exchange import Exchange, too_large
 from twisted_sock.http.head import malformed
-from twisted_sock.http.pages import Page, pages
+from twisted_sock.http.pages import CONSOLE, Page, pages
 from twisted_sock.interfaces import LineOwner, Peer
 from twisted_sock.settings import Web
 from twisted_sock.transports.layers import LayerFactory
@@ -61,6 +61,7 @@ class Site:
         web: what is allowed.
         forwarded_from: the networks of the proxies whose word on the client's address is taken.
         routes: what answers requests for other paths, by the beginning of the path.
+        folders: where the files of the page are (see `pages`).
 
     Raises:
         SettingError: `web` names a host or an origin that is none.
@@ -73,12 +74,13 @@ class Site:
         web: Web,
         forwarded_from: tuple[Network, ...] = (),
         routes: Mapping[str, Route] | None = None,
+        folders: tuple[str, ...] = (CONSOLE,),
     ) -> None:
         self.web = web
         self.routes = dict(routes or {})
         self.forwarded_from = forwarded_from
         self.access = Access(web.hosts, web.origins)
-        self.pages: dict[str, Page] = pages() if web.page == "on" else {}
+        self.pages: dict[str, Page] = pages(*folders) if web.page == "on" else {}
 
     def __call__(self, owner: LineOwner, inner: IProtocolFactory) -> IProtocolFactory:
         """The factory of the connections of a port."""

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from . import browsing
 from .programs import Program, Server, Terminal, script
 
 
@@ -64,3 +65,10 @@ def terminal(at_the_end):
     made = Terminal()
     at_the_end.callback(made.close)
     return made
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    with browsing.browser() as made:
+        yield made

@@ -9,7 +9,8 @@ from importlib import resources
 
 from twisted_sock.http.answers import Answer
 
-FOLDER = "page"
+#: Where the files of the console are.
+CONSOLE = "page"
 
 #: The kinds of files that a page may have.
 KINDS = {
@@ -72,16 +73,20 @@ class Page:
         return Answer(200, self._content, (("Content-Type", self._kind), *headers))
 
 
-def pages() -> dict[str, Page]:
-    """The pages by their paths; none where the files were not installed."""
-    return dict(_pages())
+def pages(*folders: str) -> dict[str, Page]:
+    """The pages by their paths; none where the files were not installed.
+
+    Args:
+        folders: where in this package they are; of files with the same path, the last counts.
+    """
+    return {path: page for folder in folders for path, page in _pages(folder)}
 
 
-def _pages() -> Iterable[tuple[str, Page]]:
-    folder = resources.files("twisted_sock") / FOLDER
+def _pages(name: str) -> Iterable[tuple[str, Page]]:
+    folder = resources.files("twisted_sock") / name
     if not folder.is_dir():
         return
     for file in folder.iterdir():
         if file.name.rpartition(".")[2] in KINDS:
-            path = "/" if file.name == "index.html" else f"/{file.name}"
+            path = "/" if file.name.endswith(".html") else f"/{file.name}"
             yield path, Page(file.name, file.read_bytes())

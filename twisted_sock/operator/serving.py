@@ -8,6 +8,7 @@ from typing import Any
 from twisted_sock import strings
 from twisted_sock.errors import Problem, Reason, SettingError
 from twisted_sock.http.exchange import Exchange
+from twisted_sock.http.pages import CONSOLE
 from twisted_sock.operator.commands import Desk
 from twisted_sock.operator.control import Control, Lobby
 from twisted_sock.operator.door import Door, read_token
@@ -16,6 +17,9 @@ from twisted_sock.operator.pages import PREFIX, Pages
 from twisted_sock.operator.tap import Tap
 from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits, LinePolicy
+
+#: Where the operator's page is; what it shares with the console is taken from there.
+FOLDERS = (CONSOLE, "operator/page")
 
 #: Those who are attached at once, and those who have yet to say the token.
 MOST = 64
@@ -52,6 +56,7 @@ class Operator:
         hub: knows the conversations.
         factory: the factory of the operators' conversations.
         routes: what answers requests over HTTP, by the beginning of their paths.
+        folders: where the files of the operator's page are.
 
     Raises:
         SettingError: the endpoint is for everybody, and there is no token; or the token cannot be
@@ -79,6 +84,7 @@ class Operator:
             reactor=reactor,
         )
         self.routes: Mapping[str, Callable[[Exchange], None]] = {PREFIX: Pages(desk, door)}
+        self.folders = FOLDERS
 
     def _note(self, control: Control, words: str) -> None:
         self.factory.note(Problem(Reason.HANDSHAKE, f"operator: {words}"), control.peer)

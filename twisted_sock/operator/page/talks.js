@@ -1,0 +1,90 @@
+// The conversations of the service, as the answer to `watch` and the events after it tell.
+
+const MOST_OVER = 20; // conversations that are kept when they are over, as the service does
+const MOST_OF_LINE = 200; // characters that are kept of a line
+
+/** All conversations, by their numbers. */
+export class Talks {
+  #all = new Map();
+
+  /** Forget all, and begin with a list of the service. */
+  begin(list) {
+    this.#all.clear();
+    for (const each of list) this.#all.set(each.id, talkOf(each));
+  }
+
+  get(id) {
+    return this.#all.get(id);
+  }
+
+  /** All of them, the oldest first. */
+  get all() {
+    return [...this.#all.values()];
+  }
+
+  /** Those that go on. */
+  get open() {
+    return this.all.filter((talk) => talk.state !== "over");
+  }
+
+  /** The one whose line waits longest; undefined if none does. */
+  get next() {
+    const waiting = this.all.filter((talk) => talk.waiting.length);
+    return waiting.sort((one, other) => one.waiting[0].at - other.waiting[0].at)[0];
+  }
+
+  /** How many lines wait. */
+  get waiting() {
+    return this.all.reduce((sum, talk) => sum + talk.waiting.length, 0);
+  }
+
+  /** Something has happened; returns in which conversation, or undefined. */
+  apply(event) {
+    if (event.event === "opened") this.#open(event);
+    const talk = this.get(event.id);
+    if (talk) ACTS[event.event]?.(talk, event);
+    if (event.event === "closed") this.#forget();
+    return talk;
+  }
+
+  #open({ id, peer, who }) {
+    this.#all.set(id, talkOf({ id, peer, who, state: "open", waiting: [] }));
+  }
+
+  #forget() {
+    const over = this.all.filter((talk) => talk.state === "over");
+    for (const talk of over.slice(0, -MOST_OVER)) this.#all.delete(talk.id);
+  }
+}
+
+function talkOf({ id, peer, who, state, since, waiting }) {
+  const lines = waiting.map((text) => ({ text, at: 0, until: 0 })); // until when is not known
+  return { id, peer, who, state, since, waiting: lines, last: null, reason: "" };
+}
+
+const ACTS = {
+  line: (talk, said) => {
+    talk.last = { ...said, text: said.text.slice(0, MOST_OF_LINE) };
+  },
+  waiting: (talk, { text, seconds }) => {
+    const at = Date.now();
+    talk.waiting.push({ text: text.slice(0, MOST_OF_LINE), at, until: at + seconds * 1000 });
+  },
+  answered: (talk, { by }) => {
+    talk.waiting.splice(by === "script" ? soonest(talk.waiting) : 0, 1);
+  },
+  held: (talk) => {
+    if (talk.state !== "closing") talk.state = "held";
+  },
+  released: (talk) => {
+    if (talk.state === "held") talk.state = "open";
+  },
+  closed: (talk, { reason }) => {
+    Object.assign(talk, { state: "over", reason, waiting: [] });
+  },
+};
+
+/** The index of the line whose time is over first. */
+function soonest(lines) {
+  return lines.reduce((best, line, index) => (line.until < lines[best].until ? index : best), 0);
+}
