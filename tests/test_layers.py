@@ -192,7 +192,7 @@ MAY_IMPORT = {
     ),
     "protocols/proxy": (
         f"{TALK} endpoints upstream relay script/model script/reading script/faults "
-        "script/keeping script/recording"
+        "script/keeping script/recording script/saving"
     ),
     "protocols/mock": f"{TALK} {READY} script/reading script/playing",
     "protocols/*": TALK,

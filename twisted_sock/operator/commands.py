@@ -246,7 +246,7 @@ def _table(given: Any) -> dict[str, Any]:
         return given
     try:
         table = tomllib.loads(f"fault = {given}")["fault"]
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Refused("fault", f"TABLE is an inline table of TOML: {error}") from None
     if not isinstance(table, dict):
         raise Refused("fault", 'TABLE is an inline table of TOML: {do = "drop", nth = 3}')

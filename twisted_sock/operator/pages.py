@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sock.errors import Problem
@@ -29,7 +30,13 @@ PREFIX = "/operator/"
 MOST = 65536
 
 #: The status of the answer to what is not done, by its code; others are 400.
-STATUSES = {"no-command": 404, "no-conversation": 404, "no-fault": 404, "exists": 409}
+STATUSES = {
+    "internal": 500,
+    "no-command": 404,
+    "no-conversation": 404,
+    "no-fault": 404,
+    "exists": 409,
+}
 
 HEADERS = (
     ("Content-Type", "application/json"),
@@ -45,6 +52,8 @@ class Pages:
         desk: does what is asked.
         door: has the token.
     """
+
+    log = Logger()
 
     def __init__(self, desk: Desk, door: Door) -> None:
         self._desk = desk
@@ -92,6 +101,9 @@ class Pages:
             data = self._desk.run(name, values)
         except Refused as refused:
             return failed(refused)
+        except Exception:
+            self.log.failure("an operator's command failed")
+            return failed(Refused("internal", "the service failed on this command; see its log"))
         return document(200, {"ok": True, "data": data})
 
 

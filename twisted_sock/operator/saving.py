@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from twisted_sock.operator.talk import Taught
@@ -29,12 +28,7 @@ def save(path: str, taught: Iterable[Taught], force: bool) -> int:
     """
     script = learnt(taught)
     text = writing.text(script, [REMARK])
-    if force:
-        saving.save(path, text)
-    else:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(fd, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+    saving.save(path, text, replace=force)
     return len(script.rules)
 
 

@@ -106,7 +106,7 @@ def looks(path: str) -> Looks:
     """What is seen of a file without reading it; another one, or another text, looks otherwise."""
     try:
         seen = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # no file has such a name
         return None
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 

@@ -27,6 +27,7 @@ from twisted_sock.script.model import Fault, Report, Script
 from twisted_sock.script.reading import read
 from twisted_sock.script.recording import Conversation as Talk
 from twisted_sock.script.recording import Recording
+from twisted_sock.script.saving import see
 from twisted_sock.settings import Limits, LinePolicy
 from twisted_sock.upstream import Link, Links
 
@@ -66,7 +67,7 @@ class Proxy:
             _see_that_it_can_be_written(record)
             recording = Recording(self._seconds, f"recorded from {self.to}", mask, timing)
             self._keeper = Keeper(recording, os.path.abspath(record))
-        self._relays: set[Relay] = set()
+        self._relays: dict[Relay, None] = {}  # in their order
         self._reactor: Any = None
         self._links: Links | None = None
         self._faults: Faults | None = None
@@ -107,7 +108,7 @@ class Proxy:
         return Report(
             fired=dict(self.faults.fired),
             firings=list(self.faults.firings),
-            missed=[problem] if problem else [],
+            missed=[*([problem] if problem else []), *self.faults.missed()],
         )
 
     def reset(self) -> None:
@@ -164,11 +165,11 @@ class Proxy:
 
     def joined(self, relay: Relay) -> None:
         """A conversation begins."""
-        self._relays.add(relay)
+        self._relays[relay] = None
 
     def left(self, relay: Relay) -> None:
         """A conversation is over."""
-        self._relays.discard(relay)
+        self._relays.pop(relay, None)
 
     # What a subclass may change.
 
@@ -197,5 +198,9 @@ def _see_that_it_can_be_written(path: str) -> None:
         raise PlugError(f"record: {path} is a folder")
     if not os.path.isdir(folder):
         raise PlugError(f"record: there is no folder {folder}")
+    try:
+        see(path)
+    except OSError as error:
+        raise PlugError(f"record: {path}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise PlugError(f"record: nothing can be written into {folder}")

@@ -53,7 +53,7 @@ class Playing:
         self._faults: Faults | None = None
         self._reactor = reactor
         self._unheard = Unheard()
-        self._players: set[Player] = set()
+        self._players: dict[Player, None] = {}  # in their order
         self._number = 0
         self._dropped = 0  # pushes that there was no room for
         self._ran_away: set[Cue] = set()
@@ -154,7 +154,7 @@ class Playing:
 
     def joined(self, player: Player) -> int:
         """A conversation begins; returns its number, from 1."""
-        self._players.add(player)
+        self._players[player] = None
         return self.next_number()
 
     def next_number(self) -> int:
@@ -164,7 +164,7 @@ class Playing:
 
     def left(self, player: Player) -> None:
         """A conversation is over."""
-        self._players.discard(player)
+        self._players.pop(player, None)
 
     def unheard(self, line: str, player: Player) -> None:
         """No rule was for a line."""
@@ -196,6 +196,7 @@ class Playing:
             yield from too_often_or_seldom(cue.rule, cue.hits, script.path)
             if times := cue.matcher.runaways:
                 yield f"{self._named(cue)}: its regular expression took too long {times} times"
+        yield from self.faults.missed()
         if script.strict:
             yield from self._unheard.missed()
         if self._dropped:

@@ -9,7 +9,10 @@ Every mistake is one line that says where it is::
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,12 +128,24 @@ def load(path: str) -> str:
         ScriptError: there is none, or it is too large, or not UTF-8.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open) as file:
             return decode(file.read(LARGEST + 1), path)
     except OSError as error:
         raise ScriptError(one_line(f"{path}: {error.strerror}")) from None
     except ValueError:
         raise ScriptError(one_line(f"{path}: no file has such a name")) from None
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a plain file. Anything else, a pipe say, could make the whole service wait."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is no plain file", path)
 
 
 def decode(data: bytes, path: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
 
 
-def save(path: str, text: str) -> None:
+def save(path: str, text: str, replace: bool = True) -> None:
     """Put a text in the place of what a file holds, and see that it is on the disk.
 
     The file is for its owner alone.
@@ -15,10 +16,13 @@ def save(path: str, text: str) -> None:
     Args:
         path: the file; a link is followed.
         text: what it is to hold, as UTF-8.
+        replace: whether there may be such a file already.
 
     Raises:
+        FileExistsError: there is, and may not be.
         OSError: it cannot be written; then it is as it was.
     """
+    see(path)
     path = os.path.realpath(path)
     number, beside = tempfile.mkstemp(
         dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}."
@@ -28,8 +32,22 @@ def save(path: str, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        if replace:
+            os.replace(beside, path)
+        else:
+            os.link(beside, path)
+            os.unlink(beside)
     except BaseException:
         with suppress(OSError):
             os.unlink(beside)
         raise
+
+
+def see(path: str) -> None:
+    """See that what is at a path, if anything, may be replaced by a file.
+
+    Raises:
+        OSError: it is a device, a socket or the like, which must stay what it is.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "it is no plain file", path)
