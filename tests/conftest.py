@@ -1,7 +1,22 @@
 """What every test is held to: nothing is left behind."""
 
+import gc
+import os
+
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores (`-n auto`): many tests only wait for other programs."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish():
+    """Let what is loaded by now be passed over when garbage is looked for after each test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
