@@ -7,14 +7,13 @@ import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cli.test_connect import FakeScreen
+from tests.cli.test_connect import FakeScreen, MemoryEndpoint
 from twisted_sock import LineFactory, LineProtocol
 from twisted_sock.cli import attach, verify
 from twisted_sock.cli.attached import HELP, Attached, conversation, plainly, told
@@ -29,24 +28,7 @@ from twisted_sock.operator.serving import Operator
 from twisted_sock.script.model import Report, Unmatched
 from twisted_sock.testing import MemoryPeer
 
-OWNER = Credentials(1, os.geteuid(), 0)
-
-
-class MemoryEndpoint:
-    """Connects to an operator's endpoint in memory; None: nobody listens."""
-
-    def __init__(self, factory):
-        self.factory = factory
-        self.wire = None
-
-    def connect(self, factory):
-        if self.factory is None:
-            return fail(ConnectionRefusedError())
-        client = factory.buildProtocol(None)
-        peer = Peer(None, credentials=OWNER)
-        self.wire = join(self.factory.buildProtocol(peer), client)
-        self.wire.flow()
-        return succeed(client)
+OWNER = Peer(None, credentials=Credentials(1, os.geteuid(), 0))
 
 
 class OperatorCase(SynchronousTestCase):
@@ -59,7 +41,7 @@ class OperatorCase(SynchronousTestCase):
         operator = Operator(self.handler, self.path, self.token, self.clock)
         self.served = LineFactory(operator.tap, reactor=self.clock)
         self.operators = operator.factory
-        self.endpoint = MemoryEndpoint(operator.factory)
+        self.endpoint = MemoryEndpoint(operator.factory, OWNER)
 
     def options(self, module, *arguments):
         class Options(module.Options):
@@ -157,7 +139,7 @@ class AttachedTest(OperatorCase):
         self.assertEqual(self.peer.lines(), ["C"])
 
     def test_what_waits_already(self):
-        first = self.operators.buildProtocol(Peer(None, credentials=OWNER))
+        first = self.operators.buildProtocol(OWNER)
         wire = join(first, LineProtocolStub())
         first.dataReceived(b"hold 1 60\n")
         wire.flow()

@@ -97,17 +97,23 @@ class ShowerTest(SynchronousTestCase):
 
 
 class MemoryEndpoint:
-    """Connects to a line server in memory; None: nobody listens."""
+    """Connects to a line server in memory; None: nobody listens.
 
-    def __init__(self, factory):
+    Args:
+        factory: the server's.
+        peer: whom the server sees.
+    """
+
+    def __init__(self, factory, peer=None):
         self.factory = factory
+        self.peer = peer
         self.wire = None
 
     def connect(self, factory):
         if self.factory is None:
             return fail(ConnectionRefusedError())
         client = factory.buildProtocol(None)
-        self.wire = join(self.factory.buildProtocol(None), client)
+        self.wire = join(self.factory.buildProtocol(self.peer), client)
         self.wire.flow()
         return succeed(client)
 

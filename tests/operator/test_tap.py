@@ -10,8 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.contracts import PROMISES
-from tests.transports.test_stream import MemoryWorld
+from tests.memory_worlds import MemoryWorld, keeps
 from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
 from twisted_sock.interfaces import LineApplication
 from twisted_sock.operator.hub import Hub
@@ -26,26 +25,9 @@ class TappedWorld(MemoryWorld):
         super().serve(Tap(handler, Hub(self.clock)), policy, limits)
 
 
+@keeps(TappedWorld)
 class PromisesWhenTapped(SynchronousTestCase):
     """One test for each promise of `tests.contracts`."""
-
-
-def _test(promise: Any) -> Any:
-    def test(self: SynchronousTestCase) -> None:
-        world = TappedWorld()
-        kept: Deferred[None] = Deferred.fromCoroutine(promise(world))
-        self.successResultOf(kept)
-        self.flushLoggedErrors(ValueError)
-        for peer in world.peers:
-            peer.reset()
-            peer.advance(30)
-        self.assertEqual(world.clock.getDelayedCalls(), [])
-
-    return test
-
-
-for _promise in PROMISES:
-    setattr(PromisesWhenTapped, f"test_{_promise.__name__}", _test(_promise))
 
 
 class Custom:

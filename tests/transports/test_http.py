@@ -8,48 +8,21 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from tests.contracts import PROMISES, Held
+from tests.contracts import Held
 from tests.http_peer import END, HEAD, AnswerReader, Visitor, chunk, post
-from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from tests.memory_worlds import MemoryWorld, keeps
+from twisted_sock import Limits, LinePolicy, LineProtocol, Reason
 from twisted_sock.settings import Web
 from twisted_sock.web import Site
-
-
-class MemoryWorld:
-    """POSTs in memory; waiting lets the clock run."""
-
-    tells_resets = True
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.peers: list[PostPeer] = []
-
-    def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
-        self.factory = LineFactory(handler, policy=policy, limits=limits, reactor=self.clock)
-        self.site = Site(Web())(self.factory, self.factory)
-
-    async def connect(self) -> PostPeer:
-        self.peers.append(PostPeer(self))
-        return self.peers[-1]
-
-    async def until(self, condition: Any) -> None:
-        for _ in range(10_000):
-            if condition():
-                return
-            for peer in self.peers:
-                peer.wire.flow()
-            self.clock.advance(0.01)
-        raise AssertionError("it never came true")
 
 
 class PostPeer(Visitor):
     """A POST in memory, as the promises want it."""
 
-    def __init__(self, world: MemoryWorld) -> None:
+    def __init__(self, world: PostWorld) -> None:
         super().__init__(factory=world.site)
         self._world = world
         self._answer = AnswerReader()
@@ -85,26 +58,19 @@ class PostPeer(Visitor):
         return self._answer.news
 
 
+class PostWorld(MemoryWorld):
+    """POSTs in memory."""
+
+    peer = PostPeer
+
+    def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
+        super().serve(handler, policy, limits)
+        self.site = Site(Web())(self.factory, self.factory)
+
+
+@keeps(PostWorld)
 class PromisesOverHTTP(SynchronousTestCase):
     """One test for each promise of `tests.contracts`."""
-
-
-def _test(promise: Any) -> Any:
-    def test(self: SynchronousTestCase) -> None:
-        world = MemoryWorld()
-        kept: Deferred[None] = Deferred.fromCoroutine(promise(world))
-        self.successResultOf(kept)
-        self.flushLoggedErrors(ValueError)
-        for peer in world.peers:
-            peer.reset()
-            peer.advance(30)
-        self.assertEqual(world.clock.getDelayedCalls(), [])
-
-    return test
-
-
-for _promise in PROMISES:
-    setattr(PromisesOverHTTP, f"test_{_promise.__name__}", _test(_promise))
 
 
 class Conversation(SynchronousTestCase):

@@ -2,87 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.contracts import PROMISES
-from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from tests.memory_worlds import MemoryWorld, keeps
+from twisted_sock import Limits, LineProtocol, Reason
 from twisted_sock.testing import MemoryPeer, connect
 
 
-class MemoryWorld:
-    """Peers in memory; waiting lets the clock run."""
-
-    tells_resets = True
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.peers: list[MemoryPeer] = []
-
-    def serve(self, handler: Any, policy: LinePolicy, limits: Limits) -> None:
-        self.factory = LineFactory(handler, policy=policy, limits=limits, reactor=self.clock)
-
-    async def connect(self) -> AsyncPeer:
-        self.peers.append(AsyncPeer(self))
-        return self.peers[-1]
-
-    async def until(self, condition: Any) -> None:
-        for _ in range(10_000):
-            if condition():
-                return
-            for peer in self.peers:
-                peer.advance(0)
-            self.clock.advance(0.01)
-        raise AssertionError("it never came true")
-
-
-class AsyncPeer(MemoryPeer):
-    """A peer in memory, as the promises want it."""
-
-    def __init__(self, world: MemoryWorld) -> None:
-        super().__init__(world.factory, world.clock)
-        self._world = world
-        self._lines: list[str] = []
-
-    async def lines(self, count: int) -> list[str]:  # type: ignore[override]
-        await self._world.until(lambda: self._came() >= count)
-        lines, self._lines = self._lines[:count], self._lines[count:]
-        return lines
-
-    async def rest(self) -> list[str]:
-        await self._world.until(lambda: self.ended)
-        self._came()
-        self.close()
-        return self._lines
-
-    def _came(self) -> int:
-        self._lines += super().lines()
-        return len(self._lines)
-
-
+@keeps(MemoryWorld)
 class PromisesInMemory(SynchronousTestCase):
     """One test for each promise of `tests.contracts`."""
-
-
-def _test(promise: Any) -> Any:
-    def test(self: SynchronousTestCase) -> None:
-        world = MemoryWorld()
-        kept: Deferred[None] = Deferred.fromCoroutine(promise(world))
-        self.successResultOf(kept)
-        self.flushLoggedErrors(ValueError)
-        for peer in world.peers:
-            peer.reset()
-            peer.advance(30)
-        self.assertEqual(world.clock.getDelayedCalls(), [])
-
-    return test
-
-
-for _promise in PROMISES:
-    setattr(PromisesInMemory, f"test_{_promise.__name__}", _test(_promise))
 
 
 class SlowReader(SynchronousTestCase):

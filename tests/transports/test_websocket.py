@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.contracts import STREAM, promises
+from tests.contracts import STREAM
 from tests.frames import (
     BINARY,
     CLOSE,
@@ -24,6 +24,7 @@ from tests.frames import (
     text,
     unframe,
 )
+from tests.memory_worlds import MemoryWorld, keeps
 from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
 from twisted_sock.interfaces import Peer
 from twisted_sock.settings import Web
@@ -100,32 +101,6 @@ def connect(handler=str.upper, *, web=None, offer=(), limits=None, **policy):
 # The promises of every transport.
 
 
-class WebSocketWorld:
-    """Peers in memory; waiting lets the clock run."""
-
-    tells_resets = True
-
-    def __init__(self):
-        self.clock = Clock()
-        self.peers = []
-
-    def serve(self, handler, policy, limits):
-        self.factory = WebSocketFactory(handler, policy=policy, limits=limits, reactor=self.clock)
-
-    async def connect(self):
-        self.peers.append(PromisedPeer(self))
-        return self.peers[-1]
-
-    async def until(self, condition):
-        for _ in range(10_000):
-            if condition():
-                return
-            for peer in self.peers:
-                peer.advance(0)
-            self.clock.advance(0.01)
-        raise AssertionError("it never came true")
-
-
 class PromisedPeer(WebSocketPeer):
     """A peer in memory, as the promises want it."""
 
@@ -153,26 +128,18 @@ class PromisedPeer(WebSocketPeer):
         return self.texts
 
 
+class WebSocketWorld(MemoryWorld):
+    """WebSockets in memory."""
+
+    peer = PromisedPeer
+
+    def serve(self, handler, policy, limits):
+        self.factory = WebSocketFactory(handler, policy=policy, limits=limits, reactor=self.clock)
+
+
+@keeps(WebSocketWorld, STREAM - {"finish", "invalid"})
 class PromisesOverWebSocket(SynchronousTestCase):
     """One test for each promise of `tests.contracts` that a WebSocket keeps."""
-
-
-def _test(promise):
-    def test(self):
-        world = WebSocketWorld()
-        kept = Deferred.fromCoroutine(promise(world))
-        self.successResultOf(kept)
-        self.flushLoggedErrors(ValueError)
-        for peer in world.peers:
-            peer.reset()
-            peer.advance(30)
-        self.assertEqual(world.clock.getDelayedCalls(), [])
-
-    return test
-
-
-for _promise in promises(STREAM - {"finish", "invalid"}):
-    setattr(PromisesOverWebSocket, f"test_{_promise.__name__}", _test(_promise))
 
 
 # Opening.

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from twisted_sock.cli.command import OF_ALL, Status
+from twisted_sock.cli.command import OF_ASKING
 from twisted_sock.cli.connect import at_a_terminal, install_reactor, make_screen
 from twisted_sock.cli.operating import OperatorOptions
 
@@ -28,15 +28,7 @@ class Options(OperatorOptions):
         "twisted-sock attach unix:/run/mock.operator\n"
         "echo list | twisted-sock attach --token-file secret ws://127.0.0.1:9000"
     )
-    statuses = (
-        Status.DONE,
-        Status.UNEXPECTED,
-        Status.USAGE,
-        Status.UNREACHABLE,
-        Status.LOST,
-        Status.TIMEOUT,
-        *OF_ALL,
-    )
+    statuses = OF_ASKING
     closing = (
         "From a pipe the status is 1 when a command was answered with ERR. Who leaves, also "
         "without a word, blocks nobody: what is held is released when the last one goes."

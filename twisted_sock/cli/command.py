@@ -81,6 +81,17 @@ MEANINGS: dict[Status, str] = {
 #: How every command that runs for a while may end, besides its own ways.
 OF_ALL = (Status.UNWRITTEN, Status.INTERRUPTED, Status.BROKEN_PIPE, Status.TERMINATED)
 
+#: How a command may end that asks something, and expects an answer.
+OF_ASKING = (
+    Status.DONE,
+    Status.UNEXPECTED,
+    Status.USAGE,
+    Status.UNREACHABLE,
+    Status.LOST,
+    Status.TIMEOUT,
+    *OF_ALL,
+)
+
 
 class CommandError(SockError):
     """A command cannot go on.

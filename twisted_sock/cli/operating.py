@@ -18,9 +18,8 @@ from twisted.python.usage import UsageError
 
 from twisted_sock.cli.command import CommandError, CommandOptions, Status, parameters
 from twisted_sock.cli.link import Link, Owner
-from twisted_sock.cli.talking import endpoint
+from twisted_sock.cli.talking import endpoint, link_to
 from twisted_sock.display import show
-from twisted_sock.endpoints import CONNECTING, client_endpoint, split
 from twisted_sock.errors import Problem
 from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import Peer
@@ -70,9 +69,7 @@ class OperatorOptions(CommandOptions):
             reactor: the reactor.
             owner: who is told of what happens.
         """
-        timeout = self["timeout"] or CONNECTING
-        handshake = timeout if split(self.endpoint)[0] == "tls" else 0.0
-        return Link(reactor, client_endpoint(self.endpoint, reactor, timeout), owner, handshake)
+        return link_to(self.endpoint, self["timeout"], reactor, owner)
 
 
 @dataclass(slots=True)

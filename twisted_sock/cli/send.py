@@ -15,7 +15,7 @@ from twisted.python.usage import UsageError
 
 from twisted_sock.cli.command import (
     NAME,
-    OF_ALL,
+    OF_ASKING,
     CommandError,
     Status,
     parameters,
@@ -63,15 +63,7 @@ class Options(TalkOptions):
         "twisted-sock send --expect '^pong$' --timeout 2 unix:/run/shout.sock ping\n"
         "twisted-sock send --answers 0 1234 -- --a-line-that-looks-like-an-option"
     )
-    statuses = (
-        Status.DONE,
-        Status.UNEXPECTED,
-        Status.USAGE,
-        Status.UNREACHABLE,
-        Status.LOST,
-        Status.TIMEOUT,
-        *OF_ALL,
-    )
+    statuses = OF_ASKING
     closing = "Answers are printed also when they are not as expected, or not all."
 
     def __init__(self) -> None:

@@ -72,11 +72,8 @@ class TalkOptions(CommandOptions):
             owner: who is told of what happens.
             again: whether to connect again when the connection ends.
         """
-        timeout = self["timeout"] or CONNECTING
-        to = client_endpoint(self.endpoint, reactor, timeout)
-        handshake = timeout if split(self.endpoint)[0] == "tls" else 0.0
         backoff = Backoff(RETRY, reactor.seconds) if again else None
-        return Link(reactor, to, owner, handshake, backoff)
+        return link_to(self.endpoint, self["timeout"], reactor, owner, backoff)
 
 
 def endpoint(text: str) -> str:
@@ -105,3 +102,20 @@ def line_to_send(text: str) -> str:
     except UnicodeEncodeError:
         raise UsageError("a line to send is not valid UTF-8") from None
     return text
+
+
+def link_to(
+    text: str, seconds: float, reactor: Any, owner: Owner, backoff: Backoff | None = None
+) -> Link:
+    """A link to an endpoint.
+
+    Args:
+        text: the endpoint, as a person has written it.
+        seconds: how long connecting, and then shaking hands, may take; 0: as long as usual.
+        reactor: the reactor.
+        owner: who is told of what happens.
+        backoff: when to connect again; not at all when left out.
+    """
+    timeout = seconds or CONNECTING
+    handshake = timeout if split(text)[0] == "tls" else 0.0
+    return Link(reactor, client_endpoint(text, reactor, timeout), owner, handshake, backoff)

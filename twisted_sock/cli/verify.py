@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from twisted_sock.cli.command import OF_ALL, CommandError, Status, say
+from twisted_sock.cli.command import OF_ASKING, CommandError, Status, say
 from twisted_sock.cli.operating import Dialogue, OperatorOptions
 from twisted_sock.display import show
 
@@ -29,15 +29,7 @@ class Options(OperatorOptions):
         "twisted-sock verify unix:/run/mock.operator\n"
         "twisted-sock verify --token-file secret --reset ws://127.0.0.1:9000"
     )
-    statuses = (
-        Status.DONE,
-        Status.UNEXPECTED,
-        Status.USAGE,
-        Status.UNREACHABLE,
-        Status.LOST,
-        Status.TIMEOUT,
-        *OF_ALL,
-    )
+    statuses = OF_ASKING
     closing = "Status 0 means that all was as expected, 1 that it was not."
 
 
