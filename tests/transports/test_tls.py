@@ -270,18 +270,35 @@ class HandshakeTest(InMemory):
         self.closed_with("the server is stopping", peer)
 
     def test_plain_text(self):
+        plain = "plain text was sent to a TLS port"
         for data, words in (
-            (b"hello, who is there?\n", "plain text was sent to a TLS port"),
+            (b"hello, who is there?\n", plain),
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "plain HTTP was sent to a TLS port"),
-            (os.urandom(1) * 40, "plain text was sent to a TLS port"),
+            (b"\0" * 40, plain),
+            ("\u4e16\u754c".encode() * 7, plain),
+            (b"\xff" * 40, plain),
         ):
-            self.logged.clear()
-            self.serve()
-            peer = self.bare()
-            peer.transport.write(data)
-            peer.wire.flow()
-            if data[0] != 0x16:
-                self.closed_with(words, peer)
+            self.closed_after(data, words)
+
+    def test_record_of_an_unknown_kind(self):
+        """Three bytes alike look like a record's head (RFC 8446 section 5.1): it is awaited."""
+        data = b"\x03" * (5 + 0x0303)
+        self.serve()
+        peer = self.bare()
+        peer.transport.write(data[:-1])
+        peer.wire.flow()
+        self.assertTrue(peer.wire.ends[0].connected)
+        peer.transport.write(data[-1:])
+        peer.wire.flow()
+        self.closed_with("unexpected message", peer)
+
+    def closed_after(self, data, words):
+        self.logged.clear()
+        self.serve()
+        peer = self.bare()
+        peer.transport.write(data)
+        peer.wire.flow()
+        self.closed_with(words, peer)
 
     def test_greeting_without_end(self):
         self.serve()
