@@ -1,5 +1,7 @@
 """Connections whose conversation has yet to begin: each in time, and not too many."""
 
+from functools import partial
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,15 +20,20 @@ class Waiting(Opening):
     def give_up(self, why):
         self.dropped.append((self.name, why))
 
+    def abort(self):
+        self.dropped.append((self.name, "aborted"))
+
 
 class OpeningsTest(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
         self.dropped = []
+        self.ended = []
 
     def openings(self, **limits):
         deadlines = Deadlines(self.clock)
-        return Openings(self.clock.seconds, deadlines, Limits(**limits))
+        ended = partial(self.ended.append, "ended")
+        return Openings(self.clock.seconds, deadlines, Limits(**limits), ended)
 
     def waiting(self, name):
         return Waiting(name, self.dropped)
@@ -101,3 +108,23 @@ class OpeningsTest(SynchronousTestCase):
         openings.end()
         self.assertEqual(self.names(), ["a", "b"])
         self.assertEqual((len(openings), self.clock.getDelayedCalls()), (0, []))
+
+    def test_the_end_is_when_those_that_were_there_are_gone(self):
+        openings = self.openings()
+        awaited, late, done = map(self.waiting, ("awaited", "late", "done"))
+        openings.begin(awaited)
+        openings.begin(done)
+        openings.done(done)  # it is no longer watched, but still there
+        openings.end()
+        openings.begin(late)
+        openings.begin(done)  # it would go on
+        self.assertEqual(self.names(), ["awaited", "done"])
+        self.assertEqual(openings.ending, {awaited, done})
+        openings.gone(awaited)
+        openings.gone(late)
+        self.assertEqual(self.ended, [])
+        openings.abort()
+        self.assertEqual(self.dropped[2:], [("done", "aborted")])
+        openings.gone(done)
+        openings.gone(done)
+        self.assertEqual((self.ended, openings.ending), (["ended"], set()))

@@ -527,11 +527,23 @@ class Deadlines(SynchronousTestCase):
         idle = Visitor()
         asked = Visitor(factory=idle.factory)
         asked.send(request()[:10])
-        self.successResultOf(idle.owner.drain())
-        for visitor in (idle, asked):
-            visitor.advance(4)
-            self.assertTrue(visitor.gone)
+        drained = idle.owner.drain()
+        idle.end()
+        self.assertTrue(idle.gone)
+        self.assertNoResult(drained)
+        asked.advance(4)
+        self.assertTrue(asked.gone)
+        self.successResultOf(drained)
         self.assertEqual(idle.clock.getDelayedCalls(), [])
+
+    def test_at_the_drain_deadline_what_is_left_is_dropped(self):
+        visitor = Visitor(limits=Limits(drain_timeout=2, close_grace=0))
+        drained = visitor.owner.drain()
+        visitor.advance(1.9)
+        self.assertNoResult(drained)
+        visitor.advance(0.2)
+        self.assertTrue(visitor.gone)
+        self.successResultOf(drained)
 
     def test_a_client_that_leaves(self):
         for leave in (Visitor.end, Visitor.close, Visitor.reset):

@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import FailTest  # an AssertionError that is a failure to trial, too
 
@@ -59,7 +58,6 @@ class MockServer:
     ) -> None:
         if reactor is None:
             from twisted.internet import reactor
-        self._reactor = reactor
         self.playing = Playing(script_of(script), reactor=reactor)
         self._factory = LineFactory(
             self.playing, policy=policy, limits=limits, reactor=IReactorTime(reactor)
@@ -108,15 +106,11 @@ class MockServer:
             stopped = maybeDeferred(self._listening.stopListening)
             drained = self._factory.drain()
             self.playing.hang_up()
-            # Connections that are at rest are aborted, which takes one turn more.
-            self._stopped = gatherResults([stopped, drained]).addCallback(self._next_turn)
+            self._factory.openings.abort()
+            self._stopped = gatherResults([stopped, drained]).addCallback(lambda _: None)
         done: Deferred[None] = Deferred()
         self._stopped.addBoth(_pass_on, done)
         return done
-
-    def _next_turn(self, _: object) -> Deferred[None]:
-        turn: Deferred[None] = deferLater(self._reactor, 0)
-        return turn
 
     def __enter__(self) -> MockServer:
         return self

@@ -86,7 +86,9 @@ class LineFactory(Factory):
         self.deadlines = Deadlines(reactor)
         self._new_handler = maker(handler)
         self._application = handler
-        self.openings = Openings(self.now, self.deadlines, self.limits)
+        self.openings = Openings(
+            self.now, self.deadlines, self.limits, ended=self._see_whether_drained
+        )
         self._common = Common(reactor, self.limits, self.counters, self.policy)
         self._open: set[SessionTransport] = set()
         self._refused: set[SessionTransport] = set()
@@ -210,12 +212,14 @@ class LineFactory(Factory):
 
     def _abort_all(self) -> None:
         self._drain_deadline = None
-        self.log.warn("{count} connections were not finished in time", count=len(self._open))
+        left = len(self._open) + len(self.openings.ending)
+        self.log.warn("{count} connections were not finished in time", count=left)
         for transport in list(self._open):
             transport.session.abort()
+        self.openings.abort()
 
     def _see_whether_drained(self) -> None:
-        if not self._waiters or len(self._open) > len(self._refused):
+        if not self._waiters or len(self._open) > len(self._refused) or self.openings.ending:
             return
         if self._drain_deadline is not None:
             self._drain_deadline.cancel()

@@ -185,10 +185,14 @@ class Conversation(SynchronousTestCase):
         self.assertNoResult(drained)
         asked["a"].callback("A")
         visitor.advance(1)
-        self.successResultOf(drained)
         self.assertEqual(visitor.answers()[0].body, b"A\n")
+        idle.end()
+        self.assertNoResult(drained)
+        visitor.end()
+        visitor.advance(0)
+        self.successResultOf(drained)
 
-    def test_a_conversation_is_over_when_its_answer_has_left(self):
+    def test_a_server_that_stops_waits_until_an_answer_has_left(self):
         visitor = Visitor(lambda line: "x" * 50_000)
         visitor.client.pauseProducing()
         visitor.send(post())
@@ -197,6 +201,11 @@ class Conversation(SynchronousTestCase):
         self.assertNoResult(drained)
         visitor.client.resumeProducing()
         visitor.advance(1)
+        self.assertEqual(visitor.counters.closed, {Reason.DONE: 1})
+        self.assertNoResult(drained)
+        for _ in range(4):  # this peer never closes
+            visitor.advance(1)
+        self.assertTrue(visitor.gone)
         self.successResultOf(drained)
 
     def test_a_conversation_over_tls_is_over_when_its_answer_has_left(self):

@@ -304,8 +304,10 @@ class EndsTest(Case):
     def test_stopping_drops_those_that_wait(self):
         peer = self.connect()
         peer.send(LINE4[:9])
-        self.successResultOf(self.owner.drain())
+        drained = self.owner.drain()
+        self.assertNoResult(drained)
         self.assert_dropped(peer, "the server is stopping")
+        self.successResultOf(drained)
 
     def test_one_that_comes_while_stopping_is_told(self):
         Who.waiting = []

@@ -265,9 +265,11 @@ class HandshakeTest(InMemory):
     def test_service_stops_meanwhile(self):
         self.serve()
         peer = self.bare()
-        self.successResultOf(self.factory.drain())
+        drained = self.factory.drain()
+        self.assertNoResult(drained)
         peer.wire.flow()
         self.closed_with("the server is stopping", peer)
+        self.successResultOf(drained)
 
     def test_plain_text(self):
         plain = "plain text was sent to a TLS port"

@@ -141,7 +141,7 @@ class Channel(HTTPChannel, Opening):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The connection is gone (see `IProtocol`)."""
         self.phase = Phase.GONE
-        self.owner.openings.done(self)
+        self.owner.openings.gone(self)
         if self._closing is not None:
             self._closing.forget()
         self.requests.clear()
@@ -328,6 +328,7 @@ class Channel(HTTPChannel, Opening):
         rest, self._unread = self._unread, b""
         switch(self.transport, IProtocol(protocol))
         protocol.makeConnection(self.transport)
+        self.owner.openings.gone(self)
         if rest:
             protocol.dataReceived(rest)
 

@@ -73,11 +73,15 @@ class Layer(Opening):
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone (see `IProtocol`)."""
-        self.owner.openings.done(self)
+        self.owner.openings.gone(self)
 
     def give_up(self, why: str) -> None:
         """Drop the connection (see `Opening`)."""
         self.fail(why)
+
+    def abort(self) -> None:
+        """Drop the connection now (see `Opening`)."""
+        self.transport.abortConnection()
 
     def fail(self, why: str) -> None:
         """Drop the connection, count it and log why.
@@ -103,6 +107,7 @@ class Layer(Opening):
             return
         switch(self.transport, protocol)
         protocol.makeConnection(self.transport)
+        self.owner.openings.gone(self)
         receiver = current(self.transport)  # perhaps the next has stepped aside at once
         if data and receiver is not None:
             receiver.dataReceived(data)
