@@ -11,6 +11,7 @@ import contextlib
 import select
 import socket
 import time
+from collections.abc import Callable
 
 from benchmarks.errors import BenchError
 from benchmarks.process import HOST
@@ -28,6 +29,8 @@ class ClosedLoop(contextlib.ExitStack):
         answer: what the server sends for it.
         clients: connections.
         depth: lines of a batch.
+        fresh: gives each batch to send, where they are not always the same; then `line` is a
+            whole batch, too, and all are answered by as many bytes as it is.
         request: what is sent first of all, answered by a head as of HTTP; nothing for none.
 
     Raises:
@@ -42,16 +45,19 @@ class ClosedLoop(contextlib.ExitStack):
         *,
         clients: int,
         depth: int,
+        fresh: Callable[[], bytes] | None = None,
         request: bytes = b"",
     ) -> None:
         super().__init__()
+        same = line * depth
+        answered = len(answer) * (1 if fresh else depth)
         self._depth = depth
         self._epoll = self.enter_context(select.epoll())
         self._connections: dict[int, _Connection] = {}
         with contextlib.ExitStack() as opened:
             for _ in range(clients):
                 connected = opened.enter_context(_connect(port, line, answer, request))
-                connection = _Connection(connected, line * depth, len(answer) * depth)
+                connection = _Connection(connected, fresh or (lambda: same), answered)
                 self._connections[connected.fileno()] = connection
                 self._epoll.register(connected, select.EPOLLIN)
             self.enter_context(opened.pop_all())
@@ -103,19 +109,25 @@ class ClosedLoop(contextlib.ExitStack):
 class _Connection:
     """One connection, and how far it is with its batch."""
 
-    __slots__ = ("_answered", "_batch", "_into", "_owed", "_sent", "_socket", "watched_for_room")
+    __slots__ = (
+        "_answered", "_batch", "_into", "_next", "_owed", "_sent", "_socket", "watched_for_room"
+    )  # fmt: skip
 
-    def __init__(self, connected: socket.socket, batch: bytes, answered: int) -> None:
+    def __init__(
+        self, connected: socket.socket, batches: Callable[[], bytes], answered: int
+    ) -> None:
         self.watched_for_room = False
         self._socket = connected
-        self._batch = memoryview(batch)
+        self._next = batches
+        self._batch = memoryview(b"")
         self._answered = answered
         self._into = bytearray(min(READ, max(4096, answered)))
         self._sent = 0
         self._owed = 0
 
     def begin(self) -> bool:
-        """Send the batch; whether all of it was taken."""
+        """Send the next batch; whether all of it was taken."""
+        self._batch = memoryview(self._next())
         self._sent = 0
         self._owed += self._answered
         return self.flush()

@@ -58,15 +58,22 @@ def _no_module(name: str) -> Callable[[], str | None]:
 
 def _ours(function: str | None = None, endpoint: str = "{}") -> Command:
     """The real command, serving a function of `servers/ours.py`; the one named as the answer."""
+    return lambda port, answer, build: _serving(
+        endpoint.format(port), f"benchmarks.servers.ours.{function or answer}"
+    )
 
-    def command(port: int, answer: str, build: Path) -> list[str]:
-        beside = Path(sys.executable).with_name("twistd")
-        twistd = str(beside) if beside.exists() else "twistd"
-        plug = f"benchmarks.servers.ours.{function or answer}"
-        return [twistd, "-n", "--pidfile=", "sockservice", "--port", endpoint.format(port),
-                "--protocol", plug, "--max-connections", MANY]  # fmt: skip
 
-    return command
+def _serving(endpoint: str, protocol: str) -> list[str]:
+    """The real command."""
+    beside = Path(sys.executable).with_name("twistd")
+    twistd = str(beside) if beside.exists() else "twistd"
+    return [twistd, "-n", "--pidfile=", "sockservice", "--port", endpoint,
+            "--protocol", protocol, "--max-connections", MANY]  # fmt: skip
+
+
+def _mock(port: int, answer: str, build: Path) -> list[str]:
+    """The real command, playing the script of the mock section."""
+    return _serving(str(port), f"mock:{PROGRAMS / 'mock.toml'}")
 
 
 def _module(name: str) -> Command:
@@ -137,6 +144,10 @@ ASYNC = (
 #: Ours without its transports; for the fairness section.
 OURS_STOCK = Server("ours-stock", "twisted_sock, stock transports", _module("ours_stock"))
 
+#: For the mock section: ours, with the plainest protocol, and with one that plays a script.
+ECHO = Server("ours-echo", "twisted_sock, echo", _ours("echo"))
+MOCK = Server("ours-mock", "twisted_sock, mock", _mock, _no_module("regex"))
+
 #: For the WebSocket section; all of them echo.
 WEBSOCKET = (
     Server("ours", "twisted_sock", _ours("echo", "ws:{}")),
@@ -160,5 +171,5 @@ WEBSOCKET = (
     ),
 )
 
-EVERY = (OURS, OURS_STOCK, *SERVERS[1:], *ASYNC[1:], *WEBSOCKET[1:])
+EVERY = (OURS, OURS_STOCK, *SERVERS[1:], *ASYNC[1:], *WEBSOCKET[1:], ECHO, MOCK)
 TITLES = {each.name: each.title for each in EVERY}

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.registry import OURS, TITLES
+from benchmarks.mock import CASES
+from benchmarks.registry import ECHO, MOCK, OURS, TITLES
 from benchmarks.results import (
     CPU,
     LATE_MOST,
@@ -40,6 +41,8 @@ NOTES = {
     "length": "Each line echoed; {clients} connections, depth {length_depth}, our own load.",
     "websocket": "Each message of 32 bytes echoed; {clients} connections, our own load; depth: "
     "messages that a connection sends before it waits. Ours at `ws:`, HTTP and all.",
+    "mock": "A script of 20 rules (2 whole lines, 8 prefixes, 10 regular expressions) beside an "
+    "echo, given the same lines; {clients} connections, depth 16, our own load.",
     "memory": "Each said one line and heard its answer; read when the server has given no memory "
     "back for {settle:g} s, or after 20 s.",
     "fairness": "None, one or many connections flood the server: one alone never waits for "
@@ -101,7 +104,8 @@ def _throughput(section: Section) -> Iterator[str]:
     yield from _speed(section)
     rows = _rows(section)
     if OURS.name in rows and any(rival in rows for rival in RIVALS):
-        yield _ratios(section, [rival for rival in RIVALS if rival in rows])
+        rivals = [rival for rival in RIVALS if rival in rows]
+        yield _ratios(section, OURS.name, rivals, _cases(section))
 
 
 def _speed(section: Section) -> Iterator[str]:
@@ -129,6 +133,12 @@ def _websocket(section: Section) -> Iterator[str]:
     yield _table("messages per second", section, _number(section, RATE, ",.0f"))
 
 
+def _mock(section: Section) -> Iterator[str]:
+    cases = [case for case in CASES if case in _cases(section)]
+    yield _table("CPU µs per line", section, _cpu(section), cases)
+    yield _ratios(section, ECHO.name, [MOCK.name], cases)
+
+
 def _memory(section: Section) -> Iterator[str]:
     yield _table("RSS per idle connection, bytes", section, _number(section, RSS, ",.0f"))
 
@@ -148,6 +158,7 @@ _TABLES: dict[str, Callable[[Section], Iterator[str]]] = {
     "async": _speed,
     "length": _length,
     "websocket": _websocket,
+    "mock": _mock,
     "memory": _memory,
     "fairness": _fairness,
 }
@@ -174,14 +185,14 @@ def _table(
     return _grid([title, *(case.removesuffix(understood) for case in cases)], rows)
 
 
-def _ratios(section: Section, rivals: Sequence[str]) -> str:
-    cases = _cases(section)
+def _ratios(section: Section, one: str, others: Sequence[str], cases: Sequence[str]) -> str:
+    """What one server needs for a line, as a part of what others need."""
     rows = []
-    for rival in rivals:
-        row = [f"{OURS.title} / {TITLES[rival]}"]
+    for other in others:
+        row = [f"{TITLES[one]} / {TITLES[other]}"]
         for case in cases:
-            mine = section.median(case, OURS.name, CPU)
-            theirs = section.median(case, rival, CPU)
+            mine = section.median(case, one, CPU)
+            theirs = section.median(case, other, CPU)
             row.append(f"{mine / theirs:.2f}" if mine and theirs else "-")
         rows.append(row)
     return _grid(["ratio of CPU per line", *cases], rows)
@@ -249,7 +260,7 @@ def _rows(section: Section) -> list[str]:
 def _cases(section: Section) -> list[str]:
     """The cases of a section, smallest first."""
     seen = {sample.case for sample in section.samples}
-    return sorted(seen, key=lambda case: int("".join(filter(str.isdigit, case))))
+    return sorted(seen, key=lambda case: int("0" + "".join(filter(str.isdigit, case))))
 
 
 def _title(server: str) -> str:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from benchmarks import load
 from benchmarks.bench import Bench
 from benchmarks.closed_loop import ClosedLoop
+from benchmarks.cost import cost
 from benchmarks.errors import BenchError
 from benchmarks.fairness import fairness
 from benchmarks.measure import cpu_seconds_at_rest, resident_bytes
+from benchmarks.mock import mock
 from benchmarks.pace import Pace
 from benchmarks.process import Process
 from benchmarks.registry import ASYNC, OURS, Server
@@ -105,6 +107,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "async": asynchronous,
     "length": length,
     "websocket": websocket,
+    "mock": mock,
     "memory": memory,
     "fairness": fairness,
 }
@@ -176,16 +179,7 @@ def _echo(bench: Bench, server: Server, case: str, line: bytes, pace: Pace) -> d
     process, plan = bench.running(server, "echo"), bench.plan
     answer, depth, batch = server.echoes(line), plan.length_depth, plan.clients * plan.length_depth
     with ClosedLoop(process.port, line, answer, clients=plan.clients, depth=depth) as loop:
-
-        def run(lines: int) -> tuple[float, float]:
-            start = cpu_seconds_at_rest(process.pid)
-            rate = loop.run(lines)
-            return cpu_seconds_at_rest(process.pid) - start, rate
-
-        lines = pace.lines(server.name, case, batch, lambda count: run(count)[0])
-        loop.run(batch)
-        cpu, rate = run(lines)
-    return {CPU: cpu * 1e6 / lines, RATE: rate}
+        return cost(loop, process.pid, pace, (server.name, case), batch)
 
 
 def _bytes_per_connection(process: Process, count: int, settle: float) -> float:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from benchmarks.bench import Bench
 from benchmarks.closed_loop import ClosedLoop
-from benchmarks.measure import cpu_seconds_at_rest
+from benchmarks.cost import cost
 from benchmarks.pace import Pace
 from benchmarks.registry import OURS, WEBSOCKET, Server
-from benchmarks.results import CPU, RATE
 
 #: Bytes of a message.
 SIZE = 32
@@ -58,14 +57,4 @@ def _messages(bench: Bench, server: Server, depth: int, pace: Pace) -> dict[str,
         depth=depth,
         request=REQUEST,
     ) as loop:
-
-        def run(lines: int) -> tuple[float, float]:
-            start = cpu_seconds_at_rest(process.pid)
-            rate = loop.run(lines)
-            return cpu_seconds_at_rest(process.pid) - start, rate
-
-        batch = plan.clients * depth
-        lines = pace.lines(server.name, f"{depth}", batch, lambda count: run(count)[0])
-        loop.run(batch)
-        cpu, rate = run(lines)
-    return {CPU: cpu * 1e6 / lines, RATE: rate}
+        return cost(loop, process.pid, pace, (server.name, f"{depth}"), plan.clients * depth)

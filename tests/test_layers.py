@@ -54,8 +54,10 @@ MAY_IMPORT = {
     "session": TALK,
     "script/__init__": "",
     "script/model": BOTTOM,
-    "script/template": "errors script/model",
-    "script/pattern": "errors",
+    "script/captured": "",
+    "script/regex_text": "",
+    "script/template": "errors script/model script/captured",
+    "script/pattern": "errors script/captured script/regex_text",
     "script/keys": "script/model",
     "script/places": "",
     "script/mistakes": f"{BOTTOM} script/keys script/places",
@@ -66,7 +68,7 @@ MAY_IMPORT = {
     "script/schema": "script/model script/keys",
     "script/doubts": "script/model",
     "script/writing": "display script/model",
-    "script/matching": f"{LINES} script/model script/pattern",
+    "script/matching": (f"{LINES} script/model script/captured script/regex_text script/pattern"),
     "script/fault_rules": "script/model script/matching",
     "script/fault_book": f"{LINES} script/model script/fault_rules",
     "script/fault_bytes": "",
@@ -79,11 +81,15 @@ MAY_IMPORT = {
     ),
     "script/index": "script/matching",
     "script/report": f"{BOTTOM} script/model",
-    "script/cues": f"{LINES} {READY} script/index",
+    "script/answering": f"script/captured script/regex_text {READY}",
+    "script/cues": f"{LINES} {READY} script/index script/answering",
     "script/pushing": "script/template script/cues",
+    "script/player": (
+        f"{LINES} protocol script/captured {READY} script/cues script/pushing script/faults"
+    ),
     "script/playing": (
-        f"{LINES} protocol {READY} script/reading script/report script/cues script/pushing "
-        "script/faults"
+        f"{LINES} script/model script/reading script/report script/cues script/pushing "
+        "script/faults script/player"
     ),
     "script/saving": "",
     "script/exchanges": "",

@@ -73,6 +73,62 @@ class ManyLines(SynchronousTestCase):
         self.assertEqual(len(peer.lines()), 20_000)
 
 
+class AtOnce(SynchronousTestCase):
+    """A line protocol may take many lines at once."""
+
+    class Counting(LineProtocol):
+        """Answers in its kind, as many lines as it can."""
+
+        def lineReceived(self, line):
+            if line == "fail":
+                raise ValueError(line)
+            if line == "quit":
+                self.close()
+            kinds = {"later": self.later, "none": None, "two": ["1", "2"]}
+            return kinds.get(line, line.upper())
+
+        def answer_lines(self, lines, replies):
+            self.asked.append(self)
+            for line in lines:
+                reply = self.lineReceived(line)
+                if isinstance(reply, str):
+                    replies.append(reply)
+                elif reply is not None:
+                    return reply
+            return None
+
+    def connect(self):
+        self.later, self.asked = Deferred(), []
+        return connect(type("Here", (self.Counting,), {"later": self.later, "asked": self.asked}))
+
+    def test_in_their_order_whatever_is_replied(self):
+        peer = self.connect()
+        peer.say("a", "none", "b", "two", "c", "later", "d")
+        self.assertEqual(peer.lines(), ["A", "B", "1", "2", "C"])
+        self.later.callback("now")
+        self.assertEqual(peer.lines(), ["now", "D"])
+        self.assertLess(len(self.asked), 7)
+
+    def test_as_many_as_there_are(self):
+        peer = self.connect()
+        peer.say(*["x"] * 10_000)
+        self.assertEqual(peer.lines(), ["X"] * 10_000)
+        self.assertLess(len(self.asked), 1000)
+
+    def test_one_that_fails_fails_alone(self):
+        peer = self.connect()
+        peer.say("a", "fail", "b")
+        lines = peer.lines()
+        self.assertEqual((lines[0], lines[1].split()[0], lines[2]), ("A", "ERR", "B"))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_none_after_the_end(self):
+        peer = self.connect()
+        peer.say("a", "quit", "b")
+        self.assertEqual(peer.lines(), ["A", "QUIT"])
+        self.assertTrue(peer.ended)
+
+
 class Order(SynchronousTestCase):
     def test_what_is_sent_comes_before_what_is_returned(self):
         class Both(LineProtocol):

@@ -39,7 +39,15 @@ from twisted.python.failure import Failure
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.framing import Run
 from twisted_sock.incidents import Incidents
-from twisted_sock.interfaces import LineFunction, LineReceiver, LineTransport, Peer, Reply, Wire
+from twisted_sock.interfaces import (
+    LineFunction,
+    LineReceiver,
+    LinesFunction,
+    LineTransport,
+    Peer,
+    Reply,
+    Wire,
+)
 from twisted_sock.metrics import Counters
 from twisted_sock.replies import ReplyQueue, resolve
 from twisted_sock.settings import Limits, LinePolicy
@@ -122,6 +130,7 @@ class Session:
         "_follower",
         "_handle",
         "_lines",
+        "_many",
         "_out",
         "_paused",
         "_protocol",
@@ -149,6 +158,7 @@ class Session:
             self._handle: LineFunction = self._protocol.lineReceived
         else:
             self._handle = handler
+        self._many: LinesFunction | None = getattr(handler, "answer_lines", None)
         self.state = State.OPEN
         self.reason: Reason | None = None
         self.rested = 0.0  # when a reply that had to be waited for was last done
@@ -204,18 +214,23 @@ class Session:
         handle = self._handle
         out = self._out
         try:
-            for line in waiting:
-                reply = handle(line)
-                if type(reply) is str:
-                    out.append(reply)
-                elif reply is not None:
-                    self._accept(reply)
-                    break
+            if self._many is not None:
+                reply = self._many(waiting, out)
             else:
-                if self._short and not self._blocked:  # nothing has happened but plain replies
-                    self._run = self._lines = self._runs = None
-                    self._out = []
-                    return out
+                for line in waiting:
+                    reply = handle(line)
+                    if type(reply) is str:
+                        out.append(reply)
+                    elif reply is not None:
+                        break
+                else:
+                    reply = None
+            if reply is not None:
+                self._accept(reply)
+            elif self._short and not self._blocked:  # nothing has happened but plain replies
+                self._run = self._lines = self._runs = None
+                self._out = []
+                return out
         except BaseException:
             self._accept(self._failed(Failure()))
         finally:
@@ -474,7 +489,11 @@ class Session:
                 for line in islice(self._lines, 1):
                     self._accept(handle(line))
                 return
-            for line in islice(self._lines, self._slice):
+            lines = islice(self._lines, self._slice)
+            if self._many is not None and (reply := self._many(lines, out)) is not None:
+                self._accept(reply)
+                return
+            for line in lines:  # those that are left: all, or none
                 reply = handle(line)
                 if type(reply) is str:
                     append(reply)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet import reactor
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -43,5 +45,6 @@ class Echo:
 port, _ = arguments(websocket=echo)
 root = Resource()
 root.putChild(b"", WebSocketResource(Echo))
-reactor.listenTCP(port, Site(root), BACKLOG, "127.0.0.1")
+site: Any = Site(root)  # a factory, but not to its types
+reactor.listenTCP(port, site, BACKLOG, "127.0.0.1")
 reactor.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
@@ -12,11 +14,14 @@ from twisted_sock import LineFactory
 from twisted_sock.errors import ScriptError
 from twisted_sock.interfaces import Peer
 from twisted_sock.script import pattern
-from twisted_sock.script.index import Index
-from twisted_sock.script.matching import MOST_RUNAWAYS, Matcher, literal_prefix
+from twisted_sock.script.cues import MOST_KNOWN
+from twisted_sock.script.index import MOST_HEADS, Index
+from twisted_sock.script.matching import MOST_RUNAWAYS, Matcher
 from twisted_sock.script.model import Expect, Fault, Match, Push, Rule, Script
+from twisted_sock.script.player import Player
 from twisted_sock.script.playing import Playing
 from twisted_sock.script.pushing import MOST_PUSHES
+from twisted_sock.settings import LinePolicy
 from twisted_sock.testing import MemoryPeer
 
 
@@ -151,6 +156,67 @@ class Rules(Played):
             rule(reply="a\nb"),
         ):
             self.assertRaises(ScriptError, Playing, Script(rules=(bad,)))
+
+
+#: Rules of all sorts, and lines that come to them.
+ALL_SORTS = (
+    rule("exact", exact="a", reply="A"),
+    rule("once", exact="b", reply="first B", times=1),
+    rule("b", exact="b", reply="B"),
+    rule("prefix", prefix="p ", reply="P {0}"),
+    rule("regex", regex=r"r (\w+)", reply="R {1}"),
+    rule("two", regex=r"t (\d+) (\d+)", reply="{2} {1}"),
+    rule("count", prefix="c", reply="{counter}"),
+    rule("lines", regex="l.*", reply=("1", "2")),
+    rule("silent", prefix="s", replies=((),)),
+    rule("in", exact="in", reply="in", then="in"),
+    rule("out", exact="out", reply="out", then="", when=("in",)),
+    rule("here", prefix="p ", reply="never", when=("in",)),
+    rule("state", prefix="w", reply="{state}", when=("in",)),
+)
+SAID = ["a", "b", "p 1", "p 2", "r x", "r x y", "r é", "t 1 2", "t 1", "c", "l", "s", "in", "out"]
+SAID += ["w", "what", "p", ""]
+
+
+class Many(Played):
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.sampled_from(SAID), max_size=40))
+    def test_many_at_once_are_answered_as_one_by_one(self, said):
+        """What a session asks at once, it may as well ask singly."""
+        peer = self.play(*ALL_SORTS, fallback=Rule("fallback", 1, replies=(("?",),)))
+        at_once = self.replies(peer, *said)
+        report = self.report
+        with mock.patch.object(Player, "answer_lines", None):
+            peer = self.play(*ALL_SORTS, fallback=Rule("fallback", 1, replies=(("?",),)))
+        one_by_one = [reply for line in said for reply in self.replies(peer, line)]
+        self.assertEqual(at_once, one_by_one)
+        self.assertEqual(report, self.report)
+
+    def test_lines_that_are_always_new(self):
+        """Few of them are remembered, and never more than so many."""
+        peer = self.play(rule("p", prefix="p ", reply="{0}"), rule("x", exact="x", reply="y"))
+        lines = [f"p {number}" for number in range(5000)]
+        for start in range(0, len(lines), 100):
+            some = lines[start : start + 100]
+            self.assertEqual(self.replies(peer, *some), some)
+        way = self.playing.plot.way("", "127.0.0.1")
+        self.assertLess(len(way.known), 1000)
+        for line in lines:
+            peer.say(line)
+        self.assertEqual(peer.lines(), lines)
+        self.assertLessEqual(len(way.known), MOST_KNOWN)
+        self.assertEqual(self.replies(peer, *["p 7"] * 3), ["p 7"] * 3)
+        self.assertIn("p 7", way.known)
+        self.assertEqual(self.report.hits, {"p": 10_003, "x": 0})
+
+    def test_a_newline_inside_of_a_line(self):
+        self.play(rule(prefix="p ", reply="{0}"), rule(regex="r ([^;]*)", reply="{1}"))
+        self.factory = LineFactory(
+            self.playing, reactor=self.clock, policy=LinePolicy(delimiter="crlf")
+        )
+        peer = self.join()
+        peer.send(b"p a\nb\r\nr c\nd\r\n")
+        self.assertEqual(peer.lines(), ["p a b", "c d"])
 
 
 class Times(Played):
@@ -420,27 +486,28 @@ class Indexed(SynchronousTestCase):
             each = [Has(match) for match in all_of_them]
         except ScriptError:
             return
-        index = Index(each)
+        index = Index(each, lambda one: True)
         for line in said:
             plain = [one for one in each if _plainly(one.matcher, line)]
             found = [one for one in index.candidates(line) if one.matcher.find(line) is not None]
             self.assertEqual(found, plain, line)
+            looked = [one for one in index.candidates(line) if one.matcher.captured(line)]
+            self.assertEqual(looked, plain, line)
+            alone = index.alone.get(line[: index.usual])
+            if alone is not None:
+                self.assertEqual(plain, [alone] if alone.matcher.captured(line) else [], line)
 
-    def test_what_patterns_begin_with(self):
-        for text, prefix in (
-            (r"LOGIN (\w+)", "LOGIN "),
-            ("GET", "GET"),
-            ("ab?", "a"),
-            ("ab+", "ab"),
-            ("ab{0,1}", "a"),
-            ("a|b", ""),
-            ("a(b|c)", "a"),
-            ("(?i)a", ""),
-            (r"a\|b", ""),
-            ("a(?#)|b", ""),
-            ("a[)|(]", ""),
-        ):
-            self.assertEqual(literal_prefix(text), prefix, text)
+    def test_beginnings_that_are_known_are_bounded(self):
+        each = [Has(Match(prefix="GET ")), Has(Match(exact="PING 1")), Has(Match())]
+        index = Index(each[1:], lambda one: True)
+        self.assertEqual((index.usual, index.alone), (0, {}))
+        index = Index([*each, Has(Match(prefix="PUT "))], lambda one: one is not each[0])
+        for number in range(MOST_HEADS + 10):
+            self.assertEqual(index.candidates(f"{number:05d}"), [each[2]])
+        self.assertLessEqual(len(index.alone), MOST_HEADS)
+        for line in ("GET 1", "PING 1", "PING 2", "PUT"):
+            index.candidates(line)
+        self.assertEqual({*index.alone} & {"GET ", "PING", "PUT ", "PUT"}, {"PUT"})
 
 
 def _plainly(matcher, line):

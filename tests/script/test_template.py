@@ -17,6 +17,13 @@ def values(**given):
     return Values(**{"seconds": lambda: NOW, "random": Random(7), **given})
 
 
+class Groups(dict):
+    """What groups have matched, as a match has it."""
+
+    def __init__(self, *groups, **names):
+        super().__init__({**dict(enumerate(groups, 1)), **names})
+
+
 class FilledTest(SynchronousTestCase):
     def assertFills(self, text, filled, *, groups=0, json=None, **given):
         template = compile(text, groups, json=json is not None)
@@ -25,19 +32,18 @@ class FilledTest(SynchronousTestCase):
 
     def test_the_line_and_its_captures(self):
         self.assertFills("you said {0}", "you said a b", line="a b")
-        self.assertFills("{2}{1}{2}", "bab", groups=2, captures=("a", "b"))
-        self.assertFills("{1}.", ".", groups=1, captures=(None,))
+        self.assertFills("{2}{1}{2}", "bab", groups=2, captured=Groups("a", "b"))
+        self.assertFills("{1}.", ".", groups=1, captured=Groups(None))
 
     def test_groups_with_names(self):
         template = compile("{user} {1}", 1, {"user"})
-        self.assertEqual(
-            template.render(values(captures=("eve",), names={"user": "eve"})), "eve eve"
-        )
-        self.assertEqual(compile("{user}", 1, {"user"}).render(values(names={"user": None})), "")
+        self.assertEqual(template.render(values(captured=Groups("eve", user="eve"))), "eve eve")
+        nobody = values(captured=Groups(user=None))
+        self.assertEqual(compile("{user}", 1, {"user"}).render(nobody), "")
 
     def test_a_group_goes_before_all_else_of_its_name(self):
         template = compile("{time}", 1, {"time"})
-        self.assertEqual(template.render(values(names={"time": "noon"})), "noon")
+        self.assertEqual(template.render(values(captured=Groups(time="noon"))), "noon")
 
     def test_what_needs_only_a_name(self):
         self.assertFills("{counter}", "3", counter=3)
@@ -149,7 +155,7 @@ class AnythingTest(SynchronousTestCase):
             self.assertNotEqual(str(error), "")
             return
         made = template.render(
-            values(line=line, captures=(line, None), names={"a": line}, json={"a": [line]})
+            values(line=line, captured=Groups(line, None, a=line), json={"a": [line]})
         )
         self.assertNotIn("\n", made)
         made.encode()

@@ -2,31 +2,25 @@
 
 A rule made ready is a `Cue`. The cues that count in one state, for one kind of peer, are a `Way`
 through the script. Where a line always has the same reply, and nothing else happens, the way
-remembers it: then it is one look into a dictionary.
+remembers it: then it is one look into a dictionary. While lines are always new, which is seen
+from what is not found there, little is remembered, as that takes time too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from random import Random
 
 from twisted_sock.interfaces import Reply
+from twisted_sock.script.answering import answering, never
 from twisted_sock.script.index import Index
-from twisted_sock.script.matching import Matcher, parsed
+from twisted_sock.script.matching import Matcher
 from twisted_sock.script.model import Push, Rule, Script
-from twisted_sock.script.pattern import Captured
 from twisted_sock.script.template import Template, Values
 from twisted_sock.script.template import compile as compile_template
 
 #: Lines that a way remembers, and the characters that each may have with its reply.
 MOST_KNOWN = 4096
 MOST_CHARACTERS = 500
-
-#: How gaps begin that are not always filled in alike for the same line.
-CHANGING = ("{counter", "{time", "{unix", "{random", "{client", "{state")
-
-#: For templates that draw nothing.
-NO_DRAWS = Random(0)
 
 
 class ReadyPush:
@@ -52,10 +46,10 @@ class Cue:
 
     Attributes:
         matcher: says which lines it is for.
-        find: its `find`.
+        quick: whether it does no more than reply one line that depends on the line alone.
+        answer: does that, if it is quick.
         hits: how often it was hit, in all conversations.
         pushes: what is sent afterwards.
-        steady: whether it does no more than reply one line that depends on the line alone.
         limited: whether it counts only so many times.
         counted: whether each conversation counts how often it was hit there.
         fields: whether it is for lines that are JSON objects.
@@ -65,50 +59,29 @@ class Cue:
     """
 
     __slots__ = (
-        "_constant",
         "_replies",
-        "_values",
+        "answer",
         "counted",
         "fields",
-        "find",
         "hits",
         "limited",
         "matcher",
         "pushes",
+        "quick",
         "rule",
-        "steady",
     )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.hits = 0
         self.matcher = Matcher(rule.match)
-        self.find = self.matcher.find
         self.fields = rule.match.json is not None
         self._replies = tuple(tuple(map(self._template, each)) for each in rule.replies)
         self.pushes = [ReadyPush(each, self._template(each.line)) for each in rule.push]
         self.limited = bool(rule.times or rule.total)
         self.counted = bool(rule.times or len(rule.replies) > 1)
-        self.steady = _is_steady(rule)
-        self._constant = self._replies[0][0].constant if self.steady else None
-        self._values = Values(seconds=lambda: 0.0, random=NO_DRAWS)
-
-    def reply(self, line: str, captured: Captured) -> str:
-        """What a steady one replies.
-
-        Args:
-            line: the line that it is for.
-            captured: what was captured of it.
-        """
-        if self._constant is not None:
-            return self._constant
-        values = self._values
-        values.line = line
-        values.captures = captured.groups
-        values.names = captured.names
-        if self.fields:
-            values.json = parsed(line)
-        return self._replies[0][0].render(values)
+        self.quick = _only_replies(rule) and self._replies[0][0].steady
+        self.answer = answering(self.matcher, self._replies[0][0]) if self.quick else never
 
     def say(self, number: int, values: Values) -> Reply:
         """What is said.
@@ -130,12 +103,11 @@ class Cue:
         return compile_template(text, groups, names, self.fields)
 
 
-def _is_steady(rule: Rule) -> bool:
-    """Whether a rule does no more than reply one line, which depends on the line alone."""
+def _only_replies(rule: Rule) -> bool:
+    """Whether a rule always replies one line, at once, and does nothing else."""
     does = rule.delay or rule.jitter or rule.push or rule.close or rule.then is not None
-    if does or rule.times or rule.total or len(rule.replies) != 1 or len(rule.replies[0]) != 1:
-        return False
-    return not any(gap in rule.replies[0][0] for gap in CHANGING)
+    counts = rule.times or rule.total or len(rule.replies) != 1
+    return not does and not counts and len(rule.replies[0]) == 1
 
 
 class Way:
@@ -146,29 +118,28 @@ class Way:
 
     Attributes:
         candidates: gives those that may match a line.
-        known: by line, a steady cue that it always comes to, and what that replies.
+        known: by line, a cue that it always comes to, and what that answers.
+        alone, usual: see `Index`.
     """
 
-    __slots__ = ("_passed_over", "candidates", "known")
+    __slots__ = ("alone", "candidates", "known", "usual")
 
     def __init__(self, cues: Sequence[Cue]) -> None:
-        self.candidates = Index(cues).candidates
+        index = Index(cues, lambda cue: cue.quick)
+        self.candidates = index.candidates
+        self.alone = index.alone
+        self.usual = index.usual
         self.known: dict[str, Known] = {}
-        self._passed_over = 0
 
     def remember(self, line: str, cue: Cue, reply: str) -> None:
         """A line always has this reply."""
-        if len(self.known) < MOST_KNOWN:
-            if len(line) + len(reply) <= MOST_CHARACTERS:
-                self.known[line] = cue, reply
-            return
-        self._passed_over += 1
-        if self._passed_over > MOST_KNOWN:  # other lines are said than before
-            self._passed_over = 0
+        if len(self.known) >= MOST_KNOWN:  # other lines are said than before
             self.known.clear()
+        if len(line) + len(reply) <= MOST_CHARACTERS:
+            self.known[line] = cue, reply
 
 
-#: A steady cue and what it replies.
+#: A cue and what it answers.
 Known = tuple[Cue, str]
 
 

@@ -1,20 +1,22 @@
 """Finds what is for a line among many, without asking each.
 
-Whole lines are looked up. The others stand in a tree that is walked along the line, and only
-where what is known of their beginnings differs: eight rules for `GET 1 ...` to `GET 8 ...` are
-told apart by one character.
+Whole lines are looked up. The others stand in a tree that is walked along the line, a piece at a
+time: rules for `GET 1 ...`, `GET 2 ...` and `QUIT...` are told apart by the first four characters,
+then by the next two. Beginnings of the length that most have are looked up, too, once the way
+through the tree is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from twisted_sock.script.matching import Matcher
 
 
 class Matching(Protocol):
-    """Something with a matcher: a rule, a fault."""
+    """Something with a matcher, such as a rule."""
 
     @property
     def matcher(self) -> Matcher:
@@ -23,89 +25,125 @@ class Matching(Protocol):
 
 Matched = TypeVar("Matched", bound=Matching)
 
+#: Beginnings that are looked up, and characters that each may have.
+MOST_HEADS = 4096
+LONGEST_HEAD = 32
+
+#: One of them, and its place in the order of all.
+Placed = tuple[int, Matched]
+
 
 class Index(Generic[Matched]):
     """Some of them in their order, found by the line.
 
     Args:
         each: those that concern one state and one kind of peer.
+        may_be_alone: whether one may be among `alone`.
+
+    Attributes:
+        usual: a length that many beginnings have.
+        alone: by a beginning of that length, the only one that can be for lines that begin so,
+            and that is for them if its `Matcher.look` says so; filled as they are found.
     """
 
-    __slots__ = ("_by_line", "_place", "_tree")
+    __slots__ = ("_by_line", "_may_be_alone", "_tree", "_whole_heads", "alone", "usual")
 
-    def __init__(self, each: Sequence[Matched]) -> None:
-        self._place = {id(one): place for place, one in enumerate(each)}
-        self._by_line: dict[str, list[Matched]] = {}
-        others: list[Matched] = []
-        for one in each:
+    def __init__(self, each: Iterable[Matched], may_be_alone: Callable[[Matched], bool]) -> None:
+        self._may_be_alone = may_be_alone
+        self._by_line: dict[str, list[Placed[Matched]]] = {}
+        others: list[Placed[Matched]] = []
+        for place, one in enumerate(each):
             exact = one.matcher.match.exact
-            if exact is None:
-                others.append(one)
-            else:
-                self._by_line.setdefault(exact, []).append(one)
+            fellows = others if exact is None else self._by_line.setdefault(exact, [])
+            fellows.append((place, one))
         self._tree = Branch(others, 0)
+        self.usual = _usual_length(head for _, one in others for head in one.matcher.heads)
+        self.alone: dict[str, Matched] = {}
+        self._whole_heads = {line[: self.usual] for line in self._by_line}
 
     def candidates(self, line: str) -> Sequence[Matched]:
-        """Those that may match a line, in their order; no other does."""
-        branch = self._tree
-        while (place := branch.place) >= 0:
-            char = line[place : place + 1]
-            branch = branch.branches.get(char) or branch.grown(char)
-        few = branch.each
-        exact = self._by_line.get(line)
-        if exact is None:
-            return few
-        return sorted([*exact, *few], key=self._placed) if few else exact
+        """Those that may match a line, in their order; no other does.
 
-    def _placed(self, one: Matched) -> int:
-        return self._place[id(one)]
+        The line is what they say it has to be, or begins so (see `Matcher.look`).
+        """
+        branch = self._tree
+        while branch.end:
+            piece = line[branch.start : branch.end]
+            branch = branch.branches.get(piece) or branch.grown(piece)
+        if line in self._by_line:
+            return _in_order([*self._by_line[line], *branch.placed])
+        if len(branch.each) == 1 and branch.start <= self.usual:
+            self._note(line[: self.usual], branch.each[0])
+        return branch.each
+
+    def _note(self, head: str, one: Matched) -> None:
+        """Of those that are no whole lines, only this is for lines that begin so."""
+        if head in self._whole_heads or not self._may_be_alone(one):
+            return
+        if len(self.alone) >= MOST_HEADS:  # other lines are said than before
+            self.alone.clear()
+        self.alone[head] = one
+
+
+def _usual_length(heads: Iterable[str]) -> int:
+    lengths = Counter(len(head) for head in heads if len(head) <= LONGEST_HEAD)
+    return max(lengths, key=lengths.__getitem__, default=0)
 
 
 class Branch(Generic[Matched]):
     """Those that may match a line that begins in a certain way.
 
     Args:
-        each: them, in their order.
-        known: how many characters of the beginning are known.
+        placed: them, in their order.
+        start: how many characters of the beginning are known.
 
     Attributes:
-        place: which character tells more of them apart; -1 when none does.
-        branches: what is known so far, by that character.
+        each: the same without their places.
+        start, end: which piece of a line tells more of them apart; the end is 0 if none does.
+        branches: what is known so far, by that piece.
     """
 
-    __slots__ = ("_named", "_other", "branches", "each", "place")
+    __slots__ = ("_named", "_other", "_rest", "branches", "each", "end", "placed", "start")
 
-    def __init__(self, each: list[Matched], known: int) -> None:
-        self.each = each
-        self.place, self._named = _where_they_differ(each, known)
+    def __init__(self, placed: list[Placed[Matched]], start: int) -> None:
+        self.placed = placed
+        self.each = _in_order(placed)
+        self.start = start
+        self.end = min((len(head) for one in self.each for head in _beyond(one, start)), default=0)
         self.branches: dict[str, Branch[Matched]] = {}
-        self._other: Branch[Matched] | None = None  # for all characters that none has to have
+        self._other: Branch[Matched] | None = None  # for all pieces that none has to have
+        self._named: dict[str, list[Placed[Matched]]] = {}  # those that have to have a piece
+        self._rest: list[Placed[Matched]] = []
+        if self.end:
+            self._tell_apart()
 
-    def grown(self, char: str) -> Branch[Matched]:
-        """The branch for a character; made when it is needed first."""
-        if char in self._named:
-            self.branches[char] = branch = self._grow(char)
+    def grown(self, piece: str) -> Branch[Matched]:
+        """The branch for a piece; made when it is needed first."""
+        if piece in self._named:
+            placed = sorted([*self._named[piece], *self._rest], key=_place)
+            self.branches[piece] = branch = Branch(placed, self.end)
             return branch
         if self._other is None:
-            self._other = self._grow(char)
+            self._other = Branch(self._rest, self.end)
         return self._other
 
-    def _grow(self, char: str) -> Branch[Matched]:
-        may = (one.matcher.characters(self.place) for one in self.each)
-        each = [one for one, chars in zip(self.each, may, strict=True) if char in (chars or char)]
-        return Branch(each, self.place + 1)
+    def _tell_apart(self) -> None:
+        for placed in self.placed:
+            heads = _beyond(placed[1], self.start)
+            for piece in {head[self.start : self.end] for head in heads}:
+                self._named.setdefault(piece, []).append(placed)
+            if not heads:
+                self._rest.append(placed)
 
 
-def _where_they_differ(each: Sequence[Matching], known: int) -> tuple[int, frozenset[str]]:
-    """The first place where not all have to have the same character, and those that some have.
+def _beyond(one: Matching, start: int) -> list[str]:
+    """How lines for it begin, where more of that is known than some characters."""
+    return [head for head in one.matcher.heads if len(head) > start]
 
-    Args:
-        each: them.
-        known: the first place that can be.
-    """
-    longest = max((len(one.matcher.prefix) for one in each), default=0)
-    for place in range(known, max(longest, known + 1)):
-        named = frozenset("").union(*(one.matcher.characters(place) for one in each))
-        if len(named) > 1:
-            return place, named
-    return -1, frozenset()
+
+def _in_order(placed: list[Placed[Matched]]) -> list[Matched]:
+    return [one for _, one in sorted(placed, key=_place)]
+
+
+def _place(placed: Placed[Matching]) -> int:
+    return placed[0]

@@ -7,33 +7,25 @@ begin otherwise.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from twisted_sock.errors import ScriptError
 from twisted_sock.interfaces import Peer
+from twisted_sock.script.captured import NOTHING, Captured
 from twisted_sock.script.model import Match
-from twisted_sock.script.pattern import Captured, Pattern, Runaway
+from twisted_sock.script.pattern import Find, Pattern, Runaway
 from twisted_sock.script.pattern import compile as compile_pattern
-
-#: There is nothing to capture.
-NOTHING = Captured((), {})
+from twisted_sock.script.regex_text import literal_prefix
 
 #: How often a pattern may run away; then it is given up, so that nobody has to wait for it.
 MOST_RUNAWAYS = 20
 
-#: What stands for itself wherever it stands in a pattern, besides letters and digits.
-PLAIN = frozenset(" _:;,/@=<>'\"!~&%-")
-
 #: What JSON may have between its parts, and before the first.
 JSON_SPACE = " \t\r\n"
 BEGINS_JSON = frozenset(["{", *JSON_SPACE])
-
-
-#: What is captured of a line; None when it does not match.
-Find = Callable[[str], Captured | None]
 
 
 class Matcher:
@@ -45,24 +37,26 @@ class Matcher:
     Attributes:
         pattern: its regular expression, if it has one.
         find: what is captured of a line, whatever state and peer; None when it does not match.
-        prefix: what every line that matches begins with, as far as is known.
+        look: the same for a line that is known to be `exact` or to begin with one of `heads`;
+            None: such a line always matches, and nothing is captured.
+        heads: how lines that match begin, one of these; empty: anyhow.
         runaways: how often its regular expression took too long.
 
     Raises:
         ScriptError: the regular expression or a network cannot be used.
     """
 
-    __slots__ = ("_networks", "find", "match", "pattern", "prefix", "runaways")
+    __slots__ = ("_networks", "find", "heads", "look", "match", "pattern", "runaways")
 
     def __init__(self, match: Match) -> None:
         self.match = match
         self.runaways = 0
         self.pattern: Pattern | None = None
         self._networks = tuple(map(_network, match.client))
-        self.prefix = match.prefix or ""
         if match.regex is not None:
             self.pattern = compile_pattern(match.regex)
-            self.prefix = literal_prefix(match.regex)
+        self.heads = _heads(match)
+        self.look: Find | None = self._look()
         self.find: Find = self._find()
 
     def __call__(self, line: str, state: str, peer: Peer) -> Captured | None:
@@ -84,60 +78,43 @@ class Matcher:
         """Whether lines of a peer can match while its conversation is in a state."""
         return (not self.match.when or state in self.match.when) and self.knows(host)
 
-    def characters(self, place: int) -> frozenset[str]:
-        """The characters that lines can match with in a place; empty: any, or none at all."""
-        if self.match.json is not None and place == 0:
-            return BEGINS_JSON
-        return frozenset(self.prefix[place : place + 1])
+    def captured(self, line: str) -> Captured | None:
+        """What is captured of a line that is as `look` wants it; None when it does not match."""
+        return NOTHING if self.look is None else self.look(line)
+
+    def _look(self) -> Find | None:
+        if self.pattern is not None:
+            return partial(self._guarded, self.pattern.match)
+        if self.match.json is not None:
+            return partial(_json, self.match.json)
+        return None
 
     def _find(self) -> Find:
-        match = self.match
-        if match.exact is not None:
-            return partial(_exact, match.exact)
-        if match.prefix is not None:
-            return partial(_prefix, match.prefix)
-        if self.pattern is not None:
-            return partial(self._captured, self.pattern.match, self.prefix)
-        if match.json is not None:
-            return partial(_json, match.json)
-        return _any
+        if self.match.exact is not None:
+            return partial(_exact, self.match.exact)
+        look = self.look or _any
+        return partial(_beginning, tuple(self.heads), look) if self.heads else look
 
-    def _captured(self, find: Find, prefix: str, text: str) -> Captured | None:
-        if not text.startswith(prefix) or self.runaways >= MOST_RUNAWAYS:
+    def _guarded(self, find: Find, line: str) -> Captured | None:
+        if self.runaways >= MOST_RUNAWAYS:
             return None
         try:
-            return find(text)
+            return find(line)
         except Runaway:
             self.runaways += 1
             return None
 
 
-def literal_prefix(pattern: str) -> str:
-    """What every line that a pattern matches begins with, as far as it is plain to see.
-
-    Args:
-        pattern: the regular expression; in doubt the answer is shorter, never wrong.
-    """
-    if _is_doubtful(pattern):
-        return ""
-    for place, char in enumerate(pattern):
-        if not (char in PLAIN or (char.isascii() and char.isalnum())):
-            return pattern[: max(0, place - (char in "?*{"))]
-    return pattern
+def _heads(match: Match) -> frozenset[str]:
+    """How lines that match begin; empty: anyhow, or there is nothing to be gained by it."""
+    if match.json is not None:
+        return BEGINS_JSON
+    head = match.prefix if match.regex is None else literal_prefix(match.regex)
+    return frozenset([head] if head else [])
 
 
-def _is_doubtful(pattern: str) -> bool:
-    """Whether a pattern may have alternatives or flags that concern its beginning."""
-    depth = 0
-    for place, char in enumerate(pattern):
-        if char in "[\\" and "|" in pattern[place:]:
-            return True  # from here on it is hard to say what a bracket or a bar means
-        if char == "|" and depth == 0:
-            return True
-        if pattern.startswith("(?", place) and pattern[place + 2 : place + 3] not in (":", "P"):
-            return True
-        depth += (char == "(") - (char == ")")
-    return False
+def _beginning(heads: tuple[str, ...], find: Find, line: str) -> Captured | None:
+    return find(line) if line.startswith(heads) else None
 
 
 def _any(line: str) -> Captured | None:
@@ -146,10 +123,6 @@ def _any(line: str) -> Captured | None:
 
 def _exact(text: str, line: str) -> Captured | None:
     return NOTHING if line == text else None
-
-
-def _prefix(text: str, line: str) -> Captured | None:
-    return NOTHING if line.startswith(text) else None
 
 
 def _json(wanted: Mapping[str, Any], line: str) -> Captured | None:

@@ -22,12 +22,13 @@ from __future__ import annotations
 import json as json_text
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from twisted_sock.errors import ScriptError
+from twisted_sock.script.captured import NOTHING, Captured
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANDOM = re.compile(r"random:(-?[0-9]{1,18})-(-?[0-9]{1,18})")
@@ -42,8 +43,7 @@ class Values:
         seconds: says the seconds since 1970, as a reactor does.
         random: what numbers are drawn from.
         line: the line that is answered.
-        captures: what the groups of the rule's `regex` matched, the first at 0.
-        names: the same, by the names of the groups.
+        captured: what the groups of the rule's `regex` matched, by number or name.
         counter: how often the rule was hit.
         client: the peer's address.
         state: the state of the conversation.
@@ -53,8 +53,7 @@ class Values:
     seconds: Callable[[], float]
     random: Random
     line: str = ""
-    captures: Sequence[str | None] = ()
-    names: Mapping[str, str | None] = field(default_factory=dict)
+    captured: Captured = NOTHING
     counter: int = 0
     client: str = ""
     state: str = ""
@@ -65,26 +64,78 @@ class Values:
 Gap = Callable[[Values], str]
 
 
+class Group:
+    """A gap for what a group has matched, or for the whole line.
+
+    Args:
+        key: the group's number or name; 0 for the line.
+    """
+
+    def __init__(self, key: int | str) -> None:
+        self.key = key
+
+    def __call__(self, values: Values) -> str:
+        """What stands there."""
+        return (values.captured[self.key] if self.key else values.line) or ""
+
+
+class Field:
+    """A gap for a field of a line that is a JSON object.
+
+    Args:
+        path: the names that lead there.
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self._path = path
+
+    def __call__(self, values: Values) -> str:
+        """What stands there."""
+        return _shown(_inside(values.json, self._path))
+
+
 class Template:
     """A line with gaps, made by `compile`.
 
+    Args:
+        texts: what stands before, between and behind the gaps; some may be empty.
+        gaps: say what stands in them, one less.
+
     Attributes:
         constant: the line, when there are no gaps; else None.
+        form: the same texts, to be filled with `%`.
+        steady: whether the line that is answered, and nothing else, decides what comes out.
     """
 
-    __slots__ = ("_parts", "constant")
+    __slots__ = ("constant", "form", "gaps", "steady", "texts")
 
-    def __init__(self, parts: Sequence[str | Gap]) -> None:
-        self._parts = tuple(parts)
-        texts = [each for each in parts if isinstance(each, str)]
-        self.constant = "".join(texts) if len(texts) == len(parts) else None
+    def __init__(self, texts: Sequence[str], gaps: Sequence[Gap]) -> None:
+        self.texts = tuple(texts)
+        self.gaps = tuple(gaps)
+        self.constant = None if gaps else texts[0]
+        self.form = "%s".join(text.replace("%", "%%") for text in texts)
+        self.steady = all(isinstance(gap, Group | Field) for gap in gaps)
 
     def render(self, values: Values) -> str:
         """The line with its gaps filled in."""
         if self.constant is not None:
             return self.constant
-        text = "".join(each if isinstance(each, str) else each(values) for each in self._parts)
-        return _UNSENDABLE.sub(_sendable, text)
+        return sendable(self.form % tuple(gap(values) for gap in self.gaps))
+
+
+def sendable(text: str) -> str:
+    """A text as one line that can be sent."""
+    if "\n" not in text and (text.isascii() or _is_utf8(text)):  # faster than to look for both
+        return text
+    return _UNSENDABLE.sub(_replaced, text)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def compile(
@@ -105,13 +156,19 @@ def compile(
         raise ScriptError("a line cannot hold a newline; several lines are a list")
     if _UNSENDABLE.search(text):
         raise ScriptError("half of a surrogate pair cannot be sent")
-    parts: list[str | Gap] = []
+    texts, gaps = [""], []
     start = 0
     for found in _PART.finditer(text):
-        parts.append(text[start : found.start()])
-        parts.append(_part(found, groups, names, json))
+        texts[-1] += text[start : found.start()]
+        part = _part(found, groups, names, json)
+        if isinstance(part, str):
+            texts[-1] += part
+        else:
+            gaps.append(part)
+            texts.append("")
         start = found.end()
-    return Template([each for each in [*parts, text[start:]] if each != ""])
+    texts[-1] += text[start:]
+    return Template(texts, gaps)
 
 
 def _part(found: re.Match[str], groups: int, names: Collection[str], json: bool) -> str | Gap:
@@ -130,7 +187,7 @@ def _gap(name: str, groups: int, names: Collection[str], json: bool) -> Gap:
         ScriptError: nothing does.
     """
     if name in names:
-        return lambda values: values.names[name] or ""
+        return Group(name)
     if name.isascii() and name.isdigit():
         return _capture(name, groups)
     if name.startswith("json."):
@@ -148,9 +205,7 @@ def _capture(name: str, groups: int) -> Gap:
     number = int(name[:9])
     if number > groups:
         raise ScriptError(f"{{{name}}}: the rule has {_counted(groups)}")
-    if number == 0:
-        return lambda values: values.line
-    return lambda values: values.captures[number - 1] or ""
+    return Group(number)
 
 
 def _counted(groups: int) -> str:
@@ -165,7 +220,7 @@ def _field(name: str, json: bool) -> Gap:
         raise ScriptError(f"{{{name}}}: only a rule with json = {{...}} has fields")
     if "" in path:
         raise ScriptError(f"{{{name}}}: a name is missing beside a dot")
-    return lambda values: _shown(_inside(values.json, path))
+    return Field(path)
 
 
 def _inside(value: Any, path: Sequence[str]) -> Any:
@@ -219,5 +274,5 @@ def _unknown(name: str, names: Collection[str]) -> str:
     return f"there is no {{{name}}}, but {known}; a brace that is meant as such is written twice"
 
 
-def _sendable(found: re.Match[str]) -> str:
+def _replaced(found: re.Match[str]) -> str:
     return " " if found[0].endswith("\n") else "�"
