@@ -93,9 +93,14 @@ MAY_IMPORT = {
     ),
     "script/saving": "",
     "script/exchanges": "",
-    "script/composing": "script/model script/exchanges",
-    "script/recording": "script/model script/exchanges script/composing",
-    "script/keeping": "script/model script/recording script/saving script/writing",
+    "script/masking": "errors script/pattern",
+    "script/phrasing": "script/model script/masking",
+    "script/agreeing": "script/exchanges",
+    "script/composing": "script/model script/exchanges script/agreeing script/phrasing",
+    "script/recording": "script/model script/exchanges script/masking script/composing",
+    "script/keeping": (
+        "script/model script/reading script/recording script/saving script/writing"
+    ),
     "protocols/__init__": "",
     "bus/__init__": "",
     "bus/*": TALK,
@@ -192,7 +197,9 @@ MAY_IMPORT = {
     "options": f"{PLUGGED} strings",
     "service": f"{PLUGGED} operator/serving options fast_reactor listening listeners systemd",
     "endpoints": f"{BOTTOM} strings fast_reactor {TRANSPORTS}",
-    "upstream": f"{LINES} transports/stream",
+    "crossed": "framing settings",
+    "upstream": f"{LINES} crossed transports/stream",
+    "passing": f"{LINES} upstream script/recording script/faults",
     "relay": (
         f"{LINES} protocol upstream script/model script/recording script/faults script/fault_ways"
     ),
@@ -200,7 +207,7 @@ MAY_IMPORT = {
         f"{TALK} endpoints upstream relay script/model script/reading script/faults "
         "script/keeping script/recording script/saving"
     ),
-    "protocols/mock": f"{TALK} {READY} script/reading script/playing",
+    "protocols/mock": f"{TALK} {READY} script/reading script/cues script/playing",
     "protocols/*": TALK,
     "__init__": (
         f"{TALK} server client/requests client/reconnecting fast_reactor listening listeners "

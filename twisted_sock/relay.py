@@ -3,78 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_sock.errors import Problem, Reason
-from twisted_sock.interfaces import Conversation, Reply, Wire
+from twisted_sock.interfaces import Reply, Wire
+from twisted_sock.passing import Exchange, ProxiedSession
 from twisted_sock.protocol import LineProtocol
 from twisted_sock.script.fault_ways import Way
-from twisted_sock.script.faults import Faultable, Faults, Faulty
+from twisted_sock.script.faults import Faultable, Faulty
 from twisted_sock.script.recording import Conversation as Talk
-from twisted_sock.settings import Limits, LinePolicy
 from twisted_sock.upstream import Link
 
 #: Seconds of silence after which a server has said all, that cannot be told that its client has
 #: finished, or that is to be left because the service stops.
 SILENCE = 1.0
 
+#: Why a line cannot be passed on that came between two CRLF.
+NEWLINE = "a line with a newline in it cannot be passed on"
+
 #: Lines that may wait because of faults; then the server is not read.
 MOST_WAITING = 100
-
-
-class ProxiedSession(Conversation, Protocol):
-    """What a relay needs of its session (see `session.Session`)."""
-
-    @property
-    def wire(self) -> Wire:
-        """What is below the lines."""
-
-    @property
-    def policy(self) -> LinePolicy:
-        """What a line is."""
-
-    @property
-    def limits(self) -> Limits:
-        """What a peer may cost."""
-
-    @property
-    def full(self) -> bool:
-        """Whether the client is behind with reading."""
-
-    def follow(self, follower: Any) -> None:
-        """Tell when the client has finished, and when it is no longer behind."""
-
-    def tell(self, problem: Problem) -> None:
-        """Tell the client of a problem; the conversation goes on."""
-
-    def fail(self, problem: Problem) -> None:
-        """Tell the client of a problem, and close."""
-
-
-class Exchange(Protocol):
-    """What a relay shares with the others."""
-
-    @property
-    def faults(self) -> Faults:
-        """What goes wrong on purpose."""
-
-    def connect(self, relay: Relay, policy: LinePolicy, limits: Limits) -> Link:
-        """Begin to connect to the server."""
-
-    def later(self, seconds: float, call: Callable[[], object]) -> IDelayedCall:
-        """Call something later."""
-
-    def recorded(self) -> Talk | None:
-        """Where to keep what is said, if it is to be kept."""
-
-    def joined(self, relay: Relay) -> None:
-        """A conversation begins."""
-
-    def left(self, relay: Relay) -> None:
-        """A conversation is over."""
 
 
 class Relay(LineProtocol):
@@ -130,7 +81,7 @@ class Relay(LineProtocol):
         if self._talk is not None:
             self._talk.client(line)
         if self._to_server is None:
-            link.send(line)
+            self._say_to_server(line)
         elif (done := self._to_server.pass_on(line)) is not None:
             return done
         if not link.full:
@@ -154,7 +105,7 @@ class Relay(LineProtocol):
             self._faulty = faulty = self._exchange.faults.begin(cast(Faultable, self))
             if faulty is not None:
                 self._to_server = faulty.way("line", self._server_wire, self._say_to_server)
-                self._to_client = faulty.way("reply", self._client_wire, self.sendLine)
+                self._to_client = faulty.way("reply", self._client_wire, self._say_one)
 
     # Follower: what else the session tells.
 
@@ -222,12 +173,12 @@ class Relay(LineProtocol):
         self.session.fail(_of_the_server(problem))
         self._go_on()
 
-    def link_lost(self) -> None:
+    def link_lost(self, reason: Reason) -> None:
         """The server is gone."""
         if self._talk is not None and self._finished is None and not self._server_done:
             self._talk.closed()
         self._server_done = True
-        self._when_said(self._leave)
+        self._when_said(self._leave if reason is Reason.DONE else self._tell_and_leave)
 
     # Inside.
 
@@ -239,11 +190,20 @@ class Relay(LineProtocol):
     def _say(self, lines: list[str]) -> None:
         """Say something to the client: at once, if nobody wants to see each line."""
         say_all = getattr(type(self.session), "sendLines", None)
-        if say_all is not None:
-            say_all(self.session, lines)
-            return
+        try:
+            if say_all is not None:
+                say_all(self.session, lines)
+                return
+        except ValueError:  # one of them cannot be said, so none was
+            pass
         for line in lines:
+            self._say_one(line)
+
+    def _say_one(self, line: str) -> None:
+        try:
             self.session.sendLine(line)
+        except ValueError:
+            self.session.tell(Problem(Reason.UPSTREAM, NEWLINE))
 
     def _say_with_faults(self, lines: list[str], way: Way) -> None:
         for line in lines:
@@ -254,8 +214,11 @@ class Relay(LineProtocol):
             self._said.addCallback(self._read_on)
 
     def _say_to_server(self, line: str) -> None:
-        if self._link is not None:
-            self._link.send(line)
+        try:
+            if self._link is not None:
+                self._link.send(line)
+        except ValueError:
+            self.session.tell(Problem(Reason.UPSTREAM, NEWLINE))
 
     def _server_wire(self) -> Wire:
         assert self._link is not None
@@ -266,8 +229,10 @@ class Relay(LineProtocol):
 
     def _may_read(self) -> bool:
         """Whether the server may say more."""
-        held_up = self._to_client is not None and self._to_client.waiting > MOST_WAITING
-        return not (self.session.full or held_up)
+        if self.session.full:
+            return False
+        way, most = self._to_client, self.session.limits.high_water
+        return way is None or not (way.waiting > MOST_WAITING or 0 < most < way.size)
 
     def _read_on(self, _: object = None) -> None:
         if self._link is not None and self._may_read():
@@ -293,6 +258,11 @@ class Relay(LineProtocol):
         """The server is gone, and everything it said is passed on."""
         if self._finished is None:
             self.session.close()
+        self._go_on()
+
+    def _tell_and_leave(self) -> None:
+        """The connection to the server broke: what it has said may not be all."""
+        self.session.fail(Problem(Reason.UPSTREAM, "the connection broke"))
         self._go_on()
 
     def _finish(self) -> None:

@@ -6,7 +6,6 @@ questions and answers: whatever comes goes to its `Listener`, in the order in wh
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -16,10 +15,11 @@ from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEnd
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from twisted_sock.crossed import Crossed
 from twisted_sock.deadlines import Deadlines
 from twisted_sock.display import one_line
 from twisted_sock.errors import Problem, Reason
-from twisted_sock.framing import Run, make_framer
+from twisted_sock.framing import Run
 from twisted_sock.interfaces import LineOwner, Peer, Wire
 from twisted_sock.metrics import Counters
 from twisted_sock.settings import Limits, LinePolicy
@@ -53,8 +53,8 @@ class Listener(Protocol):
     def link_broken(self, problem: Problem) -> None:
         """The connection is given up, because of the server."""
 
-    def link_lost(self) -> None:
-        """The connection is gone."""
+    def link_lost(self, reason: Reason) -> None:
+        """The connection is gone: ended (`DONE`) or broken (`LOST`)."""
 
 
 class Links:
@@ -251,7 +251,7 @@ class Link:
         """The connection is gone."""
         over, self._over = self._over, True
         if not over:
-            self._listener.link_lost()
+            self._listener.link_lost(reason)
         return reason
 
     def check(self, now: float) -> None:
@@ -266,37 +266,6 @@ class Link:
         if not self._over:
             self._over = True
             self._listener.link_failed(_why(failure))
-
-
-class Crossed:
-    """A framer that reads as a server speaks, and writes as a client does (see `Framer`).
-
-    Elsewhere lines are ended as the peer ends its own. What is passed on is ended as whoever said
-    it has ended it: a server may insist on that.
-
-    Args:
-        policy: what a line is.
-    """
-
-    __slots__ = ("_policy", "_reading", "encode", "end", "feed", "whole_lines")
-
-    def __init__(self, policy: LinePolicy) -> None:
-        self._policy = policy
-        self._reading = make_framer(policy)
-        self.whole_lines = self._reading.whole_lines
-        self.feed = self._reading.feed
-        self.end = self._reading.end
-        self.encode = make_framer(policy).encode
-
-    @property
-    def partial(self) -> bool:
-        """Whether something was begun that more bytes must finish."""
-        return self._reading.partial
-
-    def end_lines_with(self, delimiter: bytes) -> None:
-        """How lines are to end that are written, if the policy leaves it open."""
-        if delimiter == b"\r\n" and self._policy.delimiter == "lenient":
-            self.encode = make_framer(dataclasses.replace(self._policy, delimiter="crlf")).encode
 
 
 class _Streams(Factory):

@@ -14,7 +14,7 @@ from tests.certificates import authority
 from tests.certificates import server as certificate
 from tests.frames import text as message
 
-from .programs import HOST, PATIENCE, Client, Server, meanwhile, script
+from .programs import HOST, PATIENCE, Client, Growth, Server, meanwhile, script
 
 #: Lines name the faults that they meet.
 FAULTS = """
@@ -342,3 +342,21 @@ def test_many_at_once(bench):
             assert slow.read(1)
         for _ in range(50):
             assert quick.ask(b"say one\n") == b"one\n"
+
+
+def test_a_peer_that_pipelines_behind_a_slow_line(serve, tmp_path):
+    """It has to wait; what it says, and what is pushed meanwhile, is not piled up."""
+    (tmp_path / "slow.toml").write_text(
+        f'[[push]]\nline = "{"p" * 2000}"\nevery = 0.002\ntimes = 300\n'
+        '[[rule]]\nreply = "{0}"\n'
+        '[[fault]]\ndo = "bytes"\nnth = 1\nseconds = 1.0\n'
+    )
+    server = serve("--protocol", "mock:slow.toml", "--window", "64")
+    growth = Growth(server.pid)
+    line = b"x" * 999 + b"\n"
+    with Client(server.port) as client:
+        say = lambda: (client.say(b"slow\n" + line * 20_000), client.end())  # noqa: E731
+        with meanwhile(say):
+            answers = [each for each in client.rest().split(b"\n") if each[:1] != b"p"]
+    assert answers == [b"slow", *[line[:-1]] * 20_000, b""]
+    assert growth.bytes < 8 << 20

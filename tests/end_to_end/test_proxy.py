@@ -190,3 +190,32 @@ def test_faults(serve, tmp_path):
         client.say(b"boom\n")
         assert client.reset()
     assert ask(proxy.port, b"again\n") == b"again\n"
+
+
+def test_a_person_answers_for_the_server(serve, plug, tmp_path):
+    """And the server hears nothing of it."""
+    plug("counting", "n = [0]\ndef answer(line):\n n[0] += 1\n return f'{n[0]} {line}'")
+    server = serve("--protocol", "counting.answer")
+    op = tmp_path / "op"
+    proxy = serve("--protocol", f"proxy:{server.port}", "--operator", f"unix:{op}")
+
+    def do(command):
+        """The lines of the answer to a command, without what they are for."""
+        person.say(f"{command}\n".encode())
+        lines = [person.line()]
+        while not lines[-1].startswith((b"OK", b"ERR")):
+            lines.append(person.line())
+        return lines
+
+    with Client(str(op)) as person, Client(proxy.port) as client:
+        assert client.ask(b"a\n") == b"1 a\n"
+        assert b'"in":1,"out":1' in do("list")[0]
+        assert do("hold 1 60")[-1] == b"OK\n"
+        client.say(b"b\n")
+        deadline = time.monotonic() + PATIENCE
+        while b'"waiting":[]' in do("list")[0]:
+            assert time.monotonic() < deadline
+        assert do("answer 1 by hand")[-1] == b"OK\n"
+        assert client.line() == b"by hand\n"
+        assert do("release 1")[-1] == b"OK\n"
+        assert client.ask(b"c\n") == b"2 c\n"

@@ -7,14 +7,48 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import LineFactory
 from twisted_sock.errors import PlugError, ScriptError
 from twisted_sock.interfaces import LineApplication
 from twisted_sock.plugs import load
+from twisted_sock.protocols import mock
 from twisted_sock.protocols.mock import EVERY, Mock
+from twisted_sock.script.reading import read
 from twisted_sock.testing import MemoryPeer
+
+
+class Threads(Clock):
+    """A clock with threads, which finish their work when the test wants it.
+
+    Attributes:
+        work: what is to be done.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.work = []
+
+    def getThreadPool(self):
+        return self
+
+    def callInThreadWithCallback(self, done, call, *arguments):
+        self.work.append((done, call, arguments))
+
+    def callFromThread(self, call, *arguments):
+        call(*arguments)
+
+    def finish(self):
+        """Let the oldest be done."""
+        done, call, arguments = self.work.pop(0)
+        try:
+            result = call(*arguments)
+        except Exception:
+            done(False, Failure())
+        else:
+            done(True, result)
 
 
 def says(reply):
@@ -142,6 +176,61 @@ class MockTest(SynchronousTestCase):
         self.assertEqual(self.ask(), ["new"])
         self.look(3)
         self.assertEqual(self.logged, ["info"])
+
+    def test_it_is_read_in_a_thread(self):
+        """The service goes on meanwhile, and what was written last is played last."""
+        self.clock = Threads()
+        self.begin(says("old"))
+        self.write(says("new"))
+        self.look()
+        self.assertEqual(self.ask(), ["old"])
+        self.write(says("newer"))
+        self.look(4)  # it is not read twice at a time
+        self.assertEqual(len(self.clock.work), 1)
+        self.clock.finish()
+        self.assertEqual(self.ask(), ["newer"])
+        self.clock.finish()
+        self.assertEqual(self.ask(), ["newer"])
+        self.assertEqual((self.clock.work, self.logged), ([], ["info", "info"]))
+
+    def test_a_mistake_is_told_from_a_thread_too(self):
+        self.clock = Threads()
+        self.begin(says("old"))
+        self.write("[[rule]]\nreply = ")
+        self.look()
+        self.clock.finish()
+        self.assertEqual((self.ask(), self.logged), (["old"], ["error"]))
+        self.patch(mock, "read", lambda path: 1 / 0)
+        self.mock.reload()
+        self.clock.finish()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.patch(mock, "read", read)
+        self.write(says("new"))
+        self.mock.reload()
+        self.clock.finish()
+        self.assertEqual(self.ask(), ["new"])
+
+    def test_another_file_is_loaded_while_it_is_read(self):
+        self.clock = Threads()
+        self.begin(says("old"))
+        self.write(says("new"))
+        self.look()
+        other = str(self.folder / "b.toml")
+        self.write(says("other"), other)
+        self.mock.load(other)
+        self.clock.finish()
+        self.assertEqual(self.ask(), ["other"])
+        self.assertEqual(self.logged, [])
+
+    def test_it_is_stopped_while_it_is_read(self):
+        self.clock = Threads()
+        self.begin(says("old"))
+        self.write(says("new"))
+        self.look()
+        self.mock.reload()
+        self.mock.stop()
+        self.clock.finish()
+        self.assertEqual((self.ask(), self.logged, self.clock.work), (["old"], [], []))
 
     def test_it_looks_no_more_when_stopped(self):
         self.write(says("old"))

@@ -171,8 +171,9 @@ class EndsTest(ProxyCase):
         client, server = self.pair()
         server.say("last")
         server.reset()
-        self.assertEqual(self.lines(client), ["last"])
+        self.assertEqual(self.lines(client), ["last", "ERR upstream the connection broke"])
         self.assertTrue(client.ended)
+        self.assertEqual(self.factory.counters.problems[Reason.UPSTREAM], 1)
         self.assertEqual(self.factory.counters.current, 1)  # until the client closes, too
         client.end()
         self.assertEqual(self.factory.counters.current, 0)
@@ -308,6 +309,24 @@ class BadLinesTest(ProxyCase):
         self.assertEqual(server.lines(), ["good", "again"])
         self.assertEqual(self.lines(client), ["ERR too-long a line may have at most 10 bytes"])
 
+    def test_with_a_newline(self):
+        """Which can be inside of one where only CRLF ends it."""
+        self.policy = LinePolicy(delimiter="crlf")
+        told = "ERR upstream a line with a newline in it cannot be passed on\r\n"
+        for faults in ((), (Fault("late", 0, "delay", seconds=0.5),)):
+            self.serve()
+            for fault in faults:
+                self.proxy.inject(fault)
+            client, server = self.pair()
+            server.send(b"good\r\na\nb\r\nagain\r\n")
+            self.clock.advance(2)
+            self.net.flow()
+            self.assertEqual(client.read().decode(), f"good\r\n{told}again\r\n")
+            client.send(b"one\r\na\nb\r\ntwo\r\n")
+            self.net.flow()
+            self.assertEqual(server.data, b"one\r\ntwo\r\n")
+            self.assertEqual(client.read().decode(), told)
+
     def test_that_end_the_conversation(self):
         self.policy = LinePolicy(invalid="close")
         self.serve()
@@ -424,6 +443,20 @@ class FaultsTest(ProxyCase):
             server.send(b"x\n" * 50_000)
         self.assertGreater(len(server.transport.dataBuffer), 1_000_000)
 
+    def test_long_answers_that_wait_are_bounded(self):
+        self.limits = Limits(high_water=100_000)
+        self.serve()
+        client, server = self.pair()
+        self.proxy.inject(Fault("late", 0, "delay", seconds=5.0, nth=(1,)))
+        lines = ["first", *["x" * 10_000] * 90]
+        server.say(*lines)
+        self.assertGreater(len(server.transport.dataBuffer), 600_000)
+        heard = []
+        for _ in range(20):
+            self.clock.advance(1)
+            heard += self.lines(client)
+        self.assertEqual(heard, lines)
+
     def test_connections_that_are_refused(self):
         self.proxy.inject(Fault("no", 0, "refuse", connections=1))
         client = self.connect()
@@ -517,6 +550,14 @@ class PlugTest(SynchronousTestCase):
             (r"proxy:tls:host:443:trustRoots\=/x", "tls:host:443:trustRoots=/x"),
         ):
             self.assertEqual(self.to(plug), to)
+
+    def test_a_recording_that_is_not_to_be_written(self):
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("kept")
+        self.patch(os, "access", lambda what, mode: what != path)
+        error = self.assertRaises(PlugError, load, f"proxy:1:record={path}")
+        self.assertIn("is not to be written", str(error))
 
     def test_what_is_wrong(self):
         for plug, words in (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_sock.script.places import line_of, places
+from twisted_sock.script.places import Places, line_of, places
 
 TEXT = '''\
 # a comment = 1
@@ -89,6 +89,29 @@ class PlacesTest(SynchronousTestCase):
         self.assertEqual(line_of(lines, ("rule", 9)), 11)
         self.assertEqual(line_of(lines, ("nix",)), 0)
 
+    def test_tables_in_lists_are_found_without_the_rest(self):
+        text = "a = [\n[1],\n]\n [[ rule ]] # 1\nb = 1\n[[rule.c]]\n[[rule]]\n[d]\n[[rule]]"
+        data = tomllib.loads(text)
+        lines = Places(text, data)
+        self.assertEqual([lines.line(("rule", number)) for number in range(3)], [4, 7, 9])
+        self.assertIsNone(lines._all)
+        self.assertEqual(lines.line(("rule", 0, "b")), 5)
+
+    def test_what_only_looks_like_tables(self):
+        for text, wanted in (
+            ("[[rule]]\na = '''\n[[rule]]\n'''\n[['rule']]", [1, 5]),
+            ('[["rule"]]\n[[rule]]', [1, 2]),
+            ("[[rule]]\na = 1\r\n#[[rule]]\r\n[[rule]]", [1, 4]),
+            ("rule = [\n{}, {}]\n", [2, 2]),
+            ("[rule]\n[[rule.a]]", []),
+        ):
+            data = tomllib.loads(text)
+            lines = Places(text, data)
+            self.assertEqual([lines.line(("rule", n)) for n in range(len(wanted))], wanted, text)
+
+    def test_no_file(self):
+        self.assertEqual(Places().line(("rule", 0)), 0)
+
 
 VALUES = (
     "1",
@@ -131,7 +154,10 @@ class AnythingTest(SynchronousTestCase):
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError:
             return
-        self.assertEqual(set(places(text)), set(paths(data)))
+        lines = places(text)
+        self.assertEqual(set(lines), set(paths(data)))
+        sooner = Places(text, data)
+        self.assertEqual({path: sooner.line(path) for path in lines}, lines)
 
     @given(st.text() | st.text("[]{}=.,'\"\\#\n a1") | texts().map(lambda text: text[:-3]))
     @settings(deadline=None)

@@ -13,6 +13,7 @@ from twisted_sock.script.building import Builder
 from twisted_sock.script.keys import TABLES
 from twisted_sock.script.mistakes import Mistakes
 from twisted_sock.script.model import FAULTS, Expect, Fault, Match, Push, Rule, Script
+from twisted_sock.script.places import Places
 from twisted_sock.script.reading import LARGEST, examine, parse, parse_fault, read
 
 WHOLE = r"""
@@ -483,7 +484,7 @@ class AnythingTest(SynchronousTestCase):
     @given(tables("script"))
     @settings(deadline=None, max_examples=60)
     def test_any_table(self, data):
-        mistakes = Mistakes("x", {})
+        mistakes = Mistakes("x", Places())
         Builder(mistakes).script(data)
         for told in mistakes.in_order():
             self.assertTrue(told.startswith("x: "), told)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from dataclasses import replace
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +14,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import LineFactory
-from twisted_sock.script import keeping, recording
+from twisted_sock.errors import ScriptError
+from twisted_sock.script import keeping, masking, recording
 from twisted_sock.script.keeping import Keeper
+from twisted_sock.script.masking import MARK, MOST_RUNAWAYS, Mask
+from twisted_sock.script.pattern import Runaway
 from twisted_sock.script.playing import Playing
 from twisted_sock.script.reading import parse, read
-from twisted_sock.script.recording import Recording, masking
+from twisted_sock.script.recording import Recording
 from twisted_sock.script.saving import save
 from twisted_sock.script.writing import text
 from twisted_sock.testing import MemoryPeer
@@ -161,8 +166,14 @@ class ReplayTest(SynchronousTestCase):
         self.assertEqual(len(player.playing.report().missed), 1)
 
     def test_a_carriage_return_inside_of_a_line(self):
-        toml = Talks([">a\rb", "<A\rB"]).toml
-        self.assertTrue(toml.startswith("# a carriage return inside"))
+        toml = self.again([">a\rb", "<A\rB"])
+        self.assertIn('exact = "a\\rb"\nreply = "A\\rB"\n', toml)
+
+    def test_a_newline_inside_of_an_answer(self):
+        """As chunks can have it, and lines that end in CRLF."""
+        toml = Talks([">a\nb", "<A\nB"]).toml
+        self.assertTrue(toml.startswith("# a newline inside of an answer"))
+        self.assertIn('exact = "a\\nb"\nreply = "A\ufffdB"\n', toml)
 
 
 class SeveralTest(SynchronousTestCase):
@@ -277,11 +288,64 @@ class MaskTest(SynchronousTestCase):
         self.assertEqual([player.hear([">A 7"]) for _ in range(3)], [["x"], ["y"], ["x"]])
 
     def test_a_pattern_that_matches_nothing(self):
-        self.assertEqual(masking("x*")("ab"), "ab")
-        self.assertEqual(masking("a(b)?")("a"), "a")
+        for mask, line in (("x*", "ab"), ("AUTH ?(.*)", "AUTH"), ("(?=b)", "ab")):
+            self.assertEqual(Mask(mask)(line), line)
+
+    def test_what_is_masked(self):
+        for mask, line, kept in (
+            ("b", "abab", "a#a#"),
+            ("世", "你世界", "你#界"),
+            (r"(?i)PASS (\S+)", "pass é PASS b", "pass # PASS #"),
+            ("A (.*)|P (.*)", "P secret", "P #"),  # whichever of its groups took part
+            (r"L (\w+) (\w+)", "L me secret", "L # #"),
+            ("(a)?secret", "my secret", "my #"),  # none took part
+            (r"(?:(\d),?)+", "n 1,2,3", "n #,#,#"),  # each time that a group took part
+            (r"(?=(\w{3}))", "abcde", "#"),  # they overlap
+            ("((b)c)", "abcd", "a#d"),
+            (r"\d", "a12", "a#"),
+            (r"$|\d", "5", "#"),
+        ):
+            self.assertEqual(Mask(mask)(line).replace(MARK, "#"), kept, mask)
 
     def test_a_wrong_pattern(self):
-        self.assertIn("mask: ", str(self.assertRaises(ValueError, masking, "(")))
+        for mask in ("(", "a{1000}{1000}{1000}", "[", "(?P<a>x)(?P<a"):
+            words = str(self.assertRaises(ScriptError, Recording, None, mask=mask))
+            self.assertTrue(words.startswith("mask: "), words)
+            self.assertNotIn("\n", words)
+
+    def test_without_the_package(self):
+        with patch.dict(sys.modules, {"regex": None}):
+            words = str(self.assertRaises(ScriptError, Mask, "a"))
+        self.assertIn("pip install 'twisted_sock[mock]'", words)
+
+    def test_one_that_runs_away_masks_the_whole_line(self):
+        mask = Mask("(a|aa)+$")
+        self.assertEqual(mask(f"secret {'a' * 40}!"), MARK)
+        self.assertEqual((mask.runaways, mask.blotted), (1, 1))
+        self.assertEqual(mask("aa"), MARK)
+        self.assertEqual(mask.blotted, 1)
+
+    def test_one_that_often_runs_away_masks_everything(self):
+        """Nobody can tell any more what is secret."""
+        messages = []
+        self.patch(Mask, "log", _Log(messages))
+        self.patch(masking, "finder", lambda _: _runs_away_with_secrets)
+        talks = Talks([">secret 1", "<ok", ">b"], mask="x")
+        toml = talks.toml
+        self.assertTrue(toml.startswith("# 1 lines are masked as a whole: the mask took too"))
+        self.assertNotIn("secret", toml)
+        self.assertEqual(Player(toml).hear([">anything", ">b"]), ["ok"])
+        talks.record([">secret 2"] * MOST_RUNAWAYS)
+        talks.record([">harmless"])
+        self.assertNotIn("secret", talks.toml)
+        self.assertNotIn("harmless", talks.toml)
+        self.assertEqual(len(messages), 1)
+
+
+def _runs_away_with_secrets(line):
+    if "secret" in line:
+        raise Runaway
+    return []
 
 
 class KeepingTest(SynchronousTestCase):
@@ -327,11 +391,42 @@ class KeepingTest(SynchronousTestCase):
             self.clock.advance(keeping.EVERY)
         self.assertEqual(len(messages), 1)
         self.assertIn("No space left on device", messages[0])
-        self.assertIn("is not complete: No space left", self.keeper.problem)
+        [problem] = self.keeper.problems
+        self.assertIn("is not complete: No space left", problem)
         broken.restore()
         self.clock.advance(keeping.EVERY)
-        self.assertEqual(self.keeper.problem, "")
+        self.assertEqual(self.keeper.problems, [])
         self.assertEqual(len(read(self.path).rules), 1)
+
+    def test_a_disk_that_is_full_to_the_end(self):
+        """Nobody is there any more who could ask for a report."""
+        messages = []
+        self.patch(Keeper, "log", _Log(messages))
+        self.keeper.path = os.path.join(self.path, "no", "such")
+        self.talks.record([">a", "<A"])
+        self.clock.advance(keeping.EVERY)
+        self.keeper.stop()
+        self.assertEqual(len(messages), 2)
+        self.assertIn("does not hold all that was said: No such file", messages[1])
+
+    def test_a_file_that_others_write_too(self):
+        messages = []
+        self.patch(Keeper, "log", _Log(messages))
+        for line in "abcd":
+            self.talks.record([f">{line}", "<A"])
+            self.keeper.save()
+            self.assertEqual((messages, self.keeper.problems), ([], []))
+        other = Keeper(Talks([">x", "<X"]).recording, self.path)
+        other.save()
+        self.assertEqual(messages, [])  # a file that was there before is replaced
+        for line in "ef":
+            self.talks.record([f">{line}", "<A"])
+            self.keeper.save()
+        self.assertEqual(len(messages), 1)
+        [problem] = self.keeper.problems
+        self.assertIn("somebody else writes it", problem)
+        other.stop()  # with nothing more to write
+        self.assertEqual(len(messages), 2)
 
     def test_what_is_said_meanwhile_is_not_in_it(self):
         kept = self.talks.recording.begin()
@@ -342,13 +437,46 @@ class KeepingTest(SynchronousTestCase):
         script, _ = snapshot()
         self.assertEqual([(rule.match.exact, rule.replies) for rule in script.rules], [("a", ())])
 
+    def full_after(self, talk, lines):
+        """Record what there is no room for; it is told in the file, the report and the log."""
+        messages = []
+        self.patch(Recording, "log", _Log(messages))
+        self.talks.record(talk)
+        [problem] = self.keeper.problems
+        self.assertIn(f"is not complete: only the first {lines} lines", problem)
+        toml = self.talks.toml
+        self.assertTrue(toml.startswith(f"# only the first {lines} lines were recorded\n"), toml)
+        self.assertEqual(replace(parse(toml, ""), rules=()), parse(toml.split("\n")[0], ""))
+        self.assertEqual(len(messages), 1)
+        return [rule.match.exact for rule in parse(toml, "").rules]
+
     def test_it_can_be_full(self):
         self.patch(recording, "MOST", 3)
-        self.talks.record([">a", "<A", ">b", "<B", ">c"])
-        self.assertIn("is not complete", self.keeper.problem)
-        toml = self.talks.toml
-        self.assertTrue(toml.startswith("# only the first 3 lines were recorded\n"), toml)
-        self.assertEqual(replace(parse(toml, ""), rules=()), parse(toml.split("\n")[0], ""))
+        self.assertEqual(self.full_after([">a", "<A", ">b", "<B", ">c", "."], 3), ["a", "b"])
+
+    def test_its_bytes_are_bounded(self):
+        self.patch(recording, "MOST_BYTES", recording.CONVERSATION + 10_000)
+        long = "世" * 2500  # two bytes each, as Python has them
+        kept = self.full_after([">a", f"<{long}", f">{long}", "<short", ">b"], 2)
+        self.assertEqual(kept, ["a"])  # and nothing behind what is left out
+
+    def test_conversations_in_which_nothing_is_said_are_bounded(self):
+        self.patch(recording, "MOST_BYTES", 5 * recording.CONVERSATION)
+        self.talks.record([">a", "<A"])
+        for _ in range(100):
+            self.talks.recording.begin()
+        self.assertEqual(len(self.talks.recording._conversations), 4)
+        self.assertTrue(self.talks.toml.startswith("# only the first 2 lines were recorded\n"))
+
+    def test_one_that_is_too_long_to_be_played_is_told_of(self):
+        self.patch(keeping, "LARGEST", 50)
+        self.talks.record([">a", "<A"])
+        self.keeper.save()
+        self.assertEqual(self.keeper.problems, [])
+        self.talks.record([">b", f"<{'x' * 50}"])
+        self.keeper.save()
+        [problem] = self.keeper.problems
+        self.assertIn("is too long to be played", problem)
 
 
 class SavingTest(SynchronousTestCase):
@@ -380,3 +508,5 @@ class _Log:
 
     def error(self, format, **fields):
         self.messages.append(format.format(**fields))
+
+    warn = error

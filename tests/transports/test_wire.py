@@ -178,6 +178,96 @@ class WireTest(SynchronousTestCase):
         self.assertEqual(self.peer.clock.getDelayedCalls(), [])
 
 
+class HeldTest(SynchronousTestCase):
+    """What waits for the end of a hold is bounded, as what waits for a peer is."""
+
+    LINE = "x" * 1000
+
+    def setUp(self) -> None:
+        Teller.made = []
+        limits = Limits(high_water=200_000, stall_timeout=10, window=0)
+        self.peer = connect(Teller, limits=limits)
+        self.server = Teller.made[0]
+        self.wire = self.server.session.wire
+        self.wire.hold()
+
+    def pipeline(self, count: int) -> None:
+        """The peer says a thousand characters so often, and waits for nothing."""
+        self.peer.send(f"{self.LINE}\n" * count)
+
+    def test_a_peer_that_pipelines_is_not_read(self) -> None:
+        self.pipeline(5000)
+        self.assertLess(len(self.server.heard), 500)
+        self.wire.release()
+        heard = 0
+        while lines := self.peer.lines():
+            heard += len(lines)
+            self.peer.send(b"")
+        self.assertEqual(heard, 5000)
+
+    def test_a_little_goes_on(self) -> None:
+        self.pipeline(50)
+        self.assertEqual(len(self.server.heard), 50)
+
+    def test_it_can_be_held_again(self) -> None:
+        for _ in range(3):
+            self.pipeline(100)
+            self.wire.release()
+            self.wire.hold()
+        self.assertEqual(len(self.peer.lines()), 300)
+        self.wire.release()
+        self.pipeline(2)
+        self.assertEqual(len(self.peer.lines()), 2)
+
+    def test_who_reads_is_not_slow_however_long_it_takes(self) -> None:
+        self.pipeline(5000)
+        for _ in range(40):
+            self.wire.send_bytes(b"y")
+            self.peer.advance(1)
+            self.assertEqual(self.peer.read(), b"y")
+        self.assertFalse(self.peer.gone)
+
+    def test_who_does_not_read_is_slow(self) -> None:
+        self.peer.stop_reading()
+        self.pipeline(5000)
+        self.wire.send_bytes(b"y" * 100_000)
+        self.peer.advance(9)
+        self.assertFalse(self.peer.gone)
+        self.peer.advance(5)
+        self.assertTrue(self.peer.gone)
+
+    def test_who_is_behind_is_still_behind_afterwards(self) -> None:
+        self.peer.stop_reading()
+        self.wire.send_bytes(b"y" * 100_000 + b"\n")
+        self.pipeline(5000)
+        self.wire.release()
+        self.assertLess(len(self.server.heard), 500)
+        self.peer.start_reading()
+        self.assertGreater(len(self.peer.lines()), 100)
+
+    def test_what_is_pushed_without_end_costs_the_connection(self) -> None:
+        for _ in range(10_000):
+            self.server.sendLine(self.LINE)
+        self.assertTrue(self.peer.gone)
+        self.assertLess(self.peer.factory.counters.lines_out, 4000)
+
+    def test_a_peer_that_has_gone_meanwhile(self) -> None:
+        self.pipeline(5000)
+        heard = len(self.server.heard)
+        self.peer.reset()
+        self.wire.release()
+        self.assertEqual((len(self.server.heard), self.peer.gone), (heard, True))
+        self.assertEqual(self.peer.clock.getDelayedCalls(), [])
+
+    def test_it_ends_when_closed_meanwhile(self) -> None:
+        self.pipeline(100)
+        self.server.close()
+        self.assertFalse(self.peer.ended)
+        self.wire.release()
+        self.assertEqual(len(self.peer.lines()), 100)
+        self.assertTrue(self.peer.ended)
+
+
 class OverWebSocketTest(SynchronousTestCase):
     def setUp(self) -> None:
         Teller.made = []
@@ -211,6 +301,14 @@ class OverWebSocketTest(SynchronousTestCase):
         self.server.sendLine("pushed")
         self.wire.release()
         self.assertEqual(self.peer.lines(), ["hello", "pushed"])
+        self.assertEqual(self.peer.controls(), [(PONG, b"there?")])
+
+    def test_pings_that_come_while_there_is_enough_are_answered_after_it(self) -> None:
+        self.wire.hold()
+        self.server.sendLine("x" * 70_000)
+        self.peer.send(frame(PING, b"there?"))
+        self.wire.release()
+        self.assertEqual(len(self.peer.lines()), 1)
         self.assertEqual(self.peer.controls(), [(PONG, b"there?")])
 
     def test_the_goodbye_waits_too(self) -> None:

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from twisted_sock import endpoints
 from twisted_sock.errors import PlugError, ScriptError
+from twisted_sock.passing import Passing
 from twisted_sock.relay import Relay
 from twisted_sock.script.faults import Faults
 from twisted_sock.script.keeping import Keeper
@@ -29,7 +30,7 @@ from twisted_sock.script.recording import Conversation as Talk
 from twisted_sock.script.recording import Recording
 from twisted_sock.script.saving import see
 from twisted_sock.settings import Limits, LinePolicy
-from twisted_sock.upstream import Link, Links
+from twisted_sock.upstream import Link, Links, Listener
 
 
 class Proxy:
@@ -38,15 +39,14 @@ class Proxy:
     Args:
         to: the server, as for `twisted-sock connect`; its colons need no backslash.
         record: the file that becomes a script of what was said; an old one is replaced.
-        mask: a regular expression; what it matches, or its first group, is not recorded.
+        mask: a regular expression; what it matches, or its groups, is not recorded.
         timing: whether that script is to wait as the server did.
         script: a script whose faults happen, both ways.
 
     Raises:
         SettingError: there is no such server to connect to.
-        ScriptError: the script cannot be used.
+        ScriptError: the script or the regular expression cannot be used.
         PlugError: the file cannot be written.
-        ValueError: the regular expression is wrong.
     """
 
     log = Logger()
@@ -67,7 +67,7 @@ class Proxy:
             _see_that_it_can_be_written(record)
             recording = Recording(self._seconds, f"recorded from {self.to}", mask, timing)
             self._keeper = Keeper(recording, os.path.abspath(record))
-        self._relays: dict[Relay, None] = {}  # in their order
+        self._relays: dict[Passing, None] = {}  # in their order
         self._reactor: Any = None
         self._links: Links | None = None
         self._faults: Faults | None = None
@@ -104,11 +104,11 @@ class Proxy:
 
     def report(self) -> Report:
         """What has gone wrong on purpose, and with the recording."""
-        problem = self._keeper.problem if self._keeper is not None else ""
+        problems = self._keeper.problems if self._keeper is not None else []
         return Report(
             fired=dict(self.faults.fired),
             firings=list(self.faults.firings),
-            missed=[*([problem] if problem else []), *self.faults.missed()],
+            missed=[*problems, *self.faults.missed()],
         )
 
     def reset(self) -> None:
@@ -147,10 +147,10 @@ class Proxy:
             self._faults = Faults(self._script.faults, self._script.seed, reactor)
         return self._faults
 
-    def connect(self, relay: Relay, policy: LinePolicy, limits: Limits) -> Link:
+    def connect(self, listener: Listener, policy: LinePolicy, limits: Limits) -> Link:
         """Begin to connect to the server."""
         assert self._links is not None, "it was not started"
-        link = Link(self._links, relay, policy, limits)
+        link = Link(self._links, listener, policy, limits)
         link.connect(self._endpoint)
         return link
 
@@ -163,11 +163,11 @@ class Proxy:
         """Where to keep what is said in one more conversation, if it is to be kept."""
         return None if self._keeper is None else self._keeper.recording.begin()
 
-    def joined(self, relay: Relay) -> None:
+    def joined(self, relay: Passing) -> None:
         """A conversation begins."""
         self._relays[relay] = None
 
-    def left(self, relay: Relay) -> None:
+    def left(self, relay: Passing) -> None:
         """A conversation is over."""
         self._relays.pop(relay, None)
 
@@ -202,5 +202,7 @@ def _see_that_it_can_be_written(path: str) -> None:
         see(path)
     except OSError as error:
         raise PlugError(f"record: {path}: {error.strerror}") from None
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PlugError(f"record: {path} is not to be written")
     if not os.access(folder, os.W_OK):
         raise PlugError(f"record: nothing can be written into {folder}")

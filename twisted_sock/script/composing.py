@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import median
 
+from twisted_sock.script.agreeing import Book, Turns, book_of, ways_of
 from twisted_sock.script.exchanges import Exchange, untangled
-from twisted_sock.script.model import Match, Push, Rule, Script
-
-#: Stands for what is masked, or cannot be written, while a script is made: no line can hold it.
-MARK = "\ud800"
-
-#: What it becomes where it is said, not matched.
-MASKED = "***"
-
-#: What a script cannot hold in a line.
-CANNOT = re.compile(r"[\r\n]")
+from twisted_sock.script.model import Push, Rule, Script
+from twisted_sock.script.phrasing import CANNOT, match, said
 
 #: Seconds of silence after which what the server says is no longer of one piece.
 PAUSE = 0.2
@@ -29,44 +21,8 @@ AT_ONCE = 0.01
 #: Seconds by which delays may differ and still be taken for the same.
 NEAR = 0.1
 
-#: With how many of the last ways a conversation is compared before it goes one of its own.
-MOST_TRIED = 50
-
 #: The state that conversations begin in, when they go different ways.
 START = "new"
-
-
-#: What was said to one line, the first time, the second, and so on.
-Turns = list[Exchange]
-
-#: What was said to each line, in the order in which they were first said.
-Book = dict[str, Turns]
-
-
-@dataclass(slots=True)
-class Way:
-    """Conversations that agree: the same line was always answered the same, or the next in turn.
-
-    Args:
-        book: what was said in all of them together.
-    """
-
-    book: Book
-
-    def agrees(self, other: Book) -> bool:
-        """Whether one more conversation agrees with these."""
-        book = self.book
-        return all(_agree(book[line], turns) for line, turns in other.items() if line in book)
-
-    def add(self, other: Book) -> None:
-        """Put one more conversation to these."""
-        for line, turns in other.items():
-            known = self.book.get(line, [])
-            longer, shorter = sorted((turns, known), key=len, reverse=True)
-            self.book[line] = [
-                max(pair, key=lambda each: len(each.answers))
-                for pair in zip(longer, shorter, strict=False)
-            ] + longer[len(shorter) :]
 
 
 def compose(
@@ -85,9 +41,9 @@ def compose(
     talks = [list(talk) for talk in conversations if len(talk) > 1 or talk[0].answers]
     greeting, late, remarks = _greeting(talks, timing)
     spoken = [untangled(talk[1:]) for talk in talks if len(talk) > 1]
-    if any(CANNOT.search(text) for talk in talks for each in talk for text in _texts(each)):
-        remarks.append("a carriage return inside of a line is written as something else")
-    ways = _ways([_book(talk) for talk in spoken])
+    if any(CANNOT in answer for talk in talks for each in talk for answer in each.answers):
+        remarks.append("a newline inside of an answer is written as something else")
+    ways = ways_of([book_of(talk) for talk in spoken])
     if len(ways) <= 1:
         rules = _sorted(_rules(ways[0][0].book, "", timing) if ways else [])
         start = ""
@@ -113,10 +69,10 @@ def _greeting(
     differ = sum(not _begin_with(talk, first.answers) for talk in talks[1:])
     remarks = [f"{differ} conversations began otherwise than the first"] if differ else []
     pushes = tuple(
-        Push(_said(line), after=_seconds(at - first.at))
+        Push(said(line), after=_seconds(at - first.at))
         for line, at in zip(first.answers[count:], first.times[count:], strict=True)
     )
-    return tuple(map(_said, greeting)), pushes, remarks
+    return tuple(map(said, greeting)), pushes, remarks
 
 
 def _begin_with(talk: list[Exchange], greeting: list[str]) -> bool:
@@ -139,42 +95,7 @@ def _begin_with(talk: list[Exchange], greeting: list[str]) -> bool:
     return True
 
 
-# Which conversations agree.
-
-
-def _book(talk: Sequence[Exchange]) -> Book:
-    book: Book = {}
-    for exchange in talk:
-        assert exchange.line is not None
-        book.setdefault(exchange.line, []).append(exchange)
-    return book
-
-
-def _agree(some: Turns, others: Turns) -> bool:
-    return all(_alike(one, other) for one, other in zip(some, others, strict=False))
-
-
-def _alike(one: Exchange, other: Exchange) -> bool:
-    """Whether two answers are the same, or one is the beginning of the other and was not ended."""
-    if len(one.answers) > len(other.answers):
-        one, other = other, one
-    if one.open:
-        return one.answers == other.answers[: len(one.answers)]
-    return one.heard == other.heard
-
-
-def _ways(books: list[Book]) -> list[tuple[Way, list[int]]]:
-    """Put conversations together that agree; each with the numbers of its conversations."""
-    ways: list[tuple[Way, list[int]]] = []
-    for number, book in enumerate(books):
-        for way, numbers in ways[-MOST_TRIED:]:
-            if way.agrees(book):
-                way.add(book)
-                numbers.append(number)
-                break
-        else:
-            ways.append((Way(dict(book)), [number]))
-    return ways
+# Conversations that do not agree.
 
 
 def _apart(talks: list[list[Exchange]], timing: bool) -> list[Rule]:
@@ -183,19 +104,18 @@ def _apart(talks: list[list[Exchange]], timing: bool) -> list[Rule]:
     The first line of a conversation decides which it is: the first that begins with it is the
     first recorded one, and so on; those that come after the last are like the last.
     """
-    ways = _ways([_book(talk[1:]) for talk in talks])
+    ways = ways_of([book_of(talk[1:]) for talk in talks])
     state_of = {
         number: f"conversation {place}"
         for place, (_, numbers) in enumerate(ways, 1)
         for number in numbers
     }
-    entries: list[Rule] = []
-    for line in dict.fromkeys(talk[0].line for talk in talks):
-        begun = [number for number, talk in enumerate(talks) if talk[0].line == line]
-        entries += _entries([(talks[number][0], state_of[number]) for number in begun], timing)
-    rules = entries
+    begun: dict[str | None, list[tuple[Exchange, str]]] = {}
+    for number, talk in enumerate(talks):
+        begun.setdefault(talk[0].line, []).append((talk[0], state_of[number]))
+    rules = [rule for entries in begun.values() for rule in _entries(entries, timing)]
     for place, (way, _) in enumerate(ways, 1):
-        rules = rules + _rules(way.book, f"conversation {place}", timing)
+        rules += _rules(way.book, f"conversation {place}", timing)
     return _sorted(rules)
 
 
@@ -223,14 +143,14 @@ def _rules(book: Book, state: str, timing: bool) -> list[Rule]:
 
 def _rules_of(line: str, turns: Turns, state: str, timing: bool) -> Iterator[Rule]:
     """The rules of one line: one, unless it was sometimes answered in another manner."""
-    match = _match(line, state)
+    matched = match(line, state)
     runs = _runs(turns, timing)
     for run in runs:
-        answers = [tuple(map(_said, each.answers[: run.count(each)])) for each in run.turns]
+        answers = [tuple(map(said, each.answers[: run.count(each)])) for each in run.turns]
         yield Rule(
             name="",
             line=0,
-            match=match,
+            match=matched,
             replies=_sequence(answers),
             delay=run.usual_delay(),
             push=run.late,
@@ -291,7 +211,7 @@ def _run(exchange: Exchange, timing: bool) -> Run:
     count = _of_one_piece(exchange)
     begun = exchange.times[0]
     late = tuple(
-        Push(_said(line), after=_seconds(at - begun))
+        Push(said(line), after=_seconds(at - begun))
         for line, at in zip(exchange.answers[count:], exchange.times[count:], strict=True)
     )
     return Run([exchange], _seconds(begun - exchange.at), late, exchange.closed, timing)
@@ -313,18 +233,6 @@ def _sequence(answers: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(answers) if answers != [()] else ()
 
 
-def _match(line: str, state: str) -> Match:
-    """Which lines a recorded one stands for: itself, and with something masked any secret."""
-    when = (state,) if state else ()
-    line = CANNOT.sub(MARK, line)
-    if MARK not in line:
-        return Match(exact=line, when=when)
-    parts = line.split(MARK)
-    if len(parts) == 2 and not parts[1]:
-        return Match(prefix=parts[0] or None, when=when)
-    return Match(regex=".*".join(map(re.escape, parts)), when=when)
-
-
 def _sorted(rules: list[Rule]) -> list[Rule]:
     """What is said to one line only comes before what is said to many."""
     return sorted(rules, key=_breadth)
@@ -338,18 +246,6 @@ def _breadth(rule: Rule) -> tuple[bool, int]:
 
 
 # Small things.
-
-
-def _texts(exchange: Exchange) -> Iterator[str]:
-    if exchange.line is not None:
-        yield exchange.line
-    yield from exchange.answers
-
-
-def _said(line: str) -> str:
-    """A recorded line as a template."""
-    line = CANNOT.sub("\N{REPLACEMENT CHARACTER}", line).replace(MARK, MASKED)
-    return line.replace("{", "{{").replace("}", "}}")
 
 
 def _seconds(seconds: float) -> float:

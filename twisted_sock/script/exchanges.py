@@ -76,6 +76,6 @@ def _dealt_out(talk: Sequence[Exchange]) -> list[Exchange]:
     """The same lines, each with one of the answers."""
     said = [pair for each in talk for pair in zip(each.answers, each.times, strict=True)]
     return [
-        replace(each, answers=[answer], times=[at])
+        Exchange(each.line, each.at, [answer], [at], each.closed, each.open)
         for each, (answer, at) in zip(talk, said, strict=True)
     ]

@@ -132,7 +132,7 @@ class Stage:
             wire.release()
             lock.release()
 
-    async def _send(self, wire: Wire, pieces: list[Piece], lines: int) -> None:
+    async def _send(self, wire: Wire, pieces: Iterable[Piece], lines: int) -> None:
         """Send all pieces; if it is given up, the rest at once, as a line that is begun ends."""
         rest = iter(pieces)
         due = self._clock.seconds()
@@ -143,8 +143,8 @@ class Stage:
                 due += seconds
                 await self._sleep(due - self._clock.seconds())
         finally:
-            for data, _ in rest:
-                wire.send_bytes(data)
+            if left := b"".join(data for data, _ in rest):
+                wire.send_bytes(left)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
@@ -191,7 +191,7 @@ async def _as_often(fired: Sequence[Fired], reply: Reply) -> AsyncGenerator[str,
             yield line
 
 
-def _pieces(fired: Sequence[Fired], parts: list[Part]) -> list[Piece]:
+def _pieces(fired: Sequence[Fired], parts: list[Part]) -> Iterable[Piece]:
     """In which pieces to send some lines; of two ways to cut them, the smaller pieces."""
     for draw in _draws(fired):
         parts = corrupted(parts, draw)

@@ -5,7 +5,7 @@ A part is a line together with the bytes that it is sent as: itself and a delimi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 #: Seconds between two pieces of a line, and between two bytes, unless the fault says otherwise.
 PAUSE = 0.1
@@ -56,7 +56,7 @@ def in_two(parts: Sequence[Part], seconds: float) -> list[Piece]:
     return [piece for piece in pieces if piece[0]]
 
 
-def in_bytes(parts: Sequence[Part], seconds: float) -> list[Piece]:
+def in_bytes(parts: Sequence[Part], seconds: float) -> Iterator[Piece]:
     """Everything a byte at a time.
 
     Args:
@@ -65,15 +65,15 @@ def in_bytes(parts: Sequence[Part], seconds: float) -> list[Piece]:
     """
     whole = b"".join(data for _, data in parts)
     pause = seconds / len(whole) if seconds and whole else BYTE_PAUSE
-    return [(whole[at : at + 1], pause) for at in range(len(whole))]
+    return ((whole[at : at + 1], pause) for at in range(len(whole)))
 
 
-def at_rate(parts: Sequence[Part], rate: float) -> list[Piece]:
+def at_rate(parts: Sequence[Part], rate: float) -> Iterator[Piece]:
     """Everything at so many bytes a second."""
     whole = b"".join(data for _, data in parts)
     size = max(1, round(rate * STEP))
-    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
-    return [(piece, len(piece) / rate) for piece in pieces]
+    pieces = (whole[at : at + size] for at in range(0, len(whole), size))
+    return ((piece, len(piece) / rate) for piece in pieces)
 
 
 def _text(part: Part) -> range:

@@ -86,6 +86,9 @@ class Way:
         clock: has the timers.
         stage: where faults are done.
         say: sends a line.
+
+    Attributes:
+        size: the characters of the lines that wait to be said, about.
     """
 
     def __init__(
@@ -96,7 +99,8 @@ class Way:
         self._say = say
         self._kept = Kept(clock)
         self._lines = 0
-        self._waiting: deque[tuple[Told, Deferred[None] | None]] = deque()
+        self._waiting: deque[tuple[Told, Deferred[None] | None, int]] = deque()
+        self.size = 0
         self._working = False
         self._work: Deferred[None] | None = None
 
@@ -128,10 +132,11 @@ class Way:
         if self._kept.unless_reordered(fired, told, self._say) is None:
             return None
         done: Deferred[None] = Deferred(lambda _: None)
-        self._waiting.append((told, done))
+        self._waiting.append((told, done, len(line)))
+        self.size += len(line)
         if before is not None and self._kept.told is before:
             self._kept.forget()
-            self._waiting.append((before, None))
+            self._waiting.append((before, None, 0))
         if not self._working:
             self._working = True
             self._work = begin(self._go_on())
@@ -145,7 +150,7 @@ class Way:
         finally:
             self._working = False
 
-    async def _say_all(self, told: Told, done: Deferred[None] | None) -> None:
+    async def _say_all(self, told: Told, done: Deferred[None] | None, size: int) -> None:
         try:
             async for line in told:
                 self._say(line)
@@ -154,6 +159,7 @@ class Way:
         except Exception:
             log.failure("a line could not be passed on")
         finally:
+            self.size -= size
             if done is not None and not done.called:
                 done.callback(None)
 
@@ -164,7 +170,7 @@ class Way:
         self._waiting.clear()
         if self._working and self._work is not None:
             self._work.cancel()
-        for told, done in waiting:
+        for told, done, _ in waiting:
             told.drop()
             if done is not None and not done.called:
                 done.callback(None)

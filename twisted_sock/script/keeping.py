@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -11,9 +12,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from twisted_sock.script.model import Script
-from twisted_sock.script.recording import MOST, Recording
+from twisted_sock.script.reading import LARGEST
+from twisted_sock.script.recording import Recording
 from twisted_sock.script.saving import save
-from twisted_sock.script.writing import text
+from twisted_sock.script.writing import pieces
+
+#: What tells one file from another, and from what it was.
+Looks = tuple[int, int]
 
 #: Seconds between two times that the file is written, at least.
 EVERY = 1.0
@@ -31,7 +36,6 @@ class Keeper:
     Args:
         recording: what to write.
         path: the file; it is replaced as a whole, or not at all.
-
     """
 
     log = Logger()
@@ -40,6 +44,9 @@ class Keeper:
         self.recording = recording
         self.path = path
         self._unwritten = ""  # why the file could not be written
+        self._size = 0  # bytes of the file
+        self._ours: Looks | None = None  # what it looked like when it was last written
+        self._shared = False  # somebody else writes it, too
         self._reactor: Any = None
         self._call: IDelayedCall | None = None
         self._stopped = True
@@ -49,11 +56,18 @@ class Keeper:
         self._rest = EVERY  # seconds until the next time
 
     @property
-    def problem(self) -> str:
-        """Why the file does not hold all that was said; empty when all is well."""
-        if self.recording.full:
-            return f"the recording {self.path} is not complete: only the first {MOST} lines"
-        return self._unwritten
+    def problems(self) -> list[str]:
+        """Why the file does not hold all that was said, or cannot be played; one sentence each."""
+        whys = self.recording.remarks()
+        if self._unwritten:
+            whys.append(self._unwritten)
+        if self._shared:
+            whys.append("somebody else writes it, too")
+        problems = [f"the recording {self.path} is not complete: {why}" for why in whys]
+        if self._size > LARGEST:
+            too_long = f"it has {self._size:,} bytes, and a script at most {LARGEST:,}"
+            problems.append(f"the recording {self.path} is too long to be played: {too_long}")
+        return problems
 
     def start(self, reactor: Any) -> None:
         """Begin to write."""
@@ -67,7 +81,14 @@ class Keeper:
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
+        self._see_who_writes()
         self.save()
+        if self._unwritten:
+            self.log.error(
+                "{path} does not hold all that was said: {why}",
+                path=self.path,
+                why=self._unwritten,
+            )
 
     def save(self) -> None:
         """Write what was said until now, if it is more than before."""
@@ -105,8 +126,10 @@ class Keeper:
                 return  # the last of it is in the file already
             begun = monotonic()
             script, remarks = snapshot()
+            self._see_who_writes()
             try:
-                save(self.path, text(script, remarks))
+                self._size = save(self.path, pieces(script, remarks))
+                self._ours = _looks(self.path)
             except OSError as error:
                 self._failed(error)
             else:
@@ -115,9 +138,18 @@ class Keeper:
                 self._told = False
             self._rest = max(EVERY, REST * (monotonic() - begun))
 
+    def _see_who_writes(self) -> None:
+        """Tell when the file is no longer the one that was written last."""
+        if self._ours is None or self._shared or _looks(self.path) in (self._ours, None):
+            return
+        self._shared = True
+        self.log.error(
+            "{path} is written by somebody else, too: each replaces what the other wrote",
+            path=self.path,
+        )
+
     def _failed(self, error: OSError) -> None:
-        why = error.strerror or type(error).__name__
-        self._unwritten = f"the recording {self.path} is not complete: {why}"
+        self._unwritten = why = error.strerror or type(error).__name__
         if not self._told:
             self._told = True
             self.log.error(
@@ -125,3 +157,12 @@ class Keeper:
                 path=self.path,
                 why=why,
             )
+
+
+def _looks(path: str) -> Looks | None:
+    """What is seen of a file from outside; None: there is none."""
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns

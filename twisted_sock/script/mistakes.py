@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted_sock.display import one_line
 from twisted_sock.script.keys import TABLES, Table, fits
-from twisted_sock.script.places import Path, line_of
+from twisted_sock.script.places import Path, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Mistakes:
 
     Args:
         path: what messages call the file.
-        lines: where everything is in it, see `places`; empty if there is no file.
+        places: where everything is in it.
     """
 
-    def __init__(self, path: str, lines: dict[Path, int]) -> None:
+    def __init__(self, path: str, places: Places) -> None:
         self.path = path
-        self.lines = lines
+        self._places = places
         self._found: list[tuple[int, str]] = []
 
     def in_order(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class Mistakes:
 
     def line(self, at: At) -> int:
         """Where a table begins; 0 if that is not known."""
-        return line_of(self.lines, at.path)
+        return self._places.line(at.path)
 
     def add(self, at: At, key: str, words: str, *inside: int) -> None:
         """Note a mistake.
@@ -106,7 +106,7 @@ class Mistakes:
             self.add(at, "", f"{' or '.join(table.some)} is missing")
 
     def _note(self, at: At, words: str, *inside: str | int) -> None:
-        line = line_of(self.lines, (*at.path, *inside))
+        line = self._places.line((*at.path, *inside))
         place = f"{self.path}:{line}" if line else self.path
         self._found.append((line, one_line(f"{place}: {at.title}{words}")))
 

@@ -1,14 +1,17 @@
 """On which line of a TOML text each key stands, which `tomllib` does not tell.
 
 The text is right, as `tomllib` has read it already; so it is only cut into words and followed.
+That takes longer than to read it, and only mistakes need most of it: where lists of tables begin,
+which rules are to tell, is found at once.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 #: How a value is reached: `("rule", 2, "push", 0, "line")`.
 Path = tuple[str | int, ...]
@@ -25,6 +28,52 @@ _WORD = re.compile(
 
 #: What ends a value that is neither a list nor a table.
 _ENDS = ("\n", ",", "]", "}", "")
+
+
+#: `[[rule]]`, as it is mostly written.
+_TABLE = re.compile(r"^[ \t]*\[\[[ \t]*([A-Za-z0-9_-]+)[ \t]*\]\]", re.MULTILINE)
+
+
+class Places:
+    """The lines of everything in a text; what takes long is only done when it is asked for.
+
+    Args:
+        text: some TOML that `tomllib` can read; empty if there is no file.
+        data: what it has read.
+    """
+
+    def __init__(self, text: str = "", data: Mapping[str, Any] | None = None) -> None:
+        self._text = text
+        self._tables = _tables(text, data or {})
+        self._all: dict[Path, int] | None = None
+
+    def line(self, path: Path) -> int:
+        """The line of a path, or of the next thing around it that has one; 0 if nothing has."""
+        found = self._tables.get(path)
+        if found is not None:
+            return found
+        if self._all is None:
+            self._all = places(self._text)
+        return line_of(self._all, path)
+
+
+def _tables(text: str, data: Mapping[str, Any]) -> dict[Path, int]:
+    """The lines of the tables in lists, of those lists that are sure."""
+    if '"""' in text or "'''" in text:  # what looks like a table may be part of a text
+        return {}
+    found: dict[str, list[int]] = {}
+    line = 1
+    start = 0
+    for table in _TABLE.finditer(text):
+        line += text.count("\n", start, table.start())
+        start = table.start()
+        found.setdefault(table[1], []).append(line)
+    return {
+        (name, number): line
+        for name, lines in found.items()
+        if len(lines) == len(data.get(name, ()))  # else some are written otherwise
+        for number, line in enumerate(lines)
+    }
 
 
 def places(text: str) -> dict[Path, int]:

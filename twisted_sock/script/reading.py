@@ -23,7 +23,7 @@ from twisted_sock.errors import ScriptError
 from twisted_sock.script.building import Builder
 from twisted_sock.script.mistakes import At, Mistakes, shown
 from twisted_sock.script.model import Fault, Script
-from twisted_sock.script.places import places
+from twisted_sock.script.places import Places
 
 #: The largest script, in bytes.
 LARGEST = 10_000_000
@@ -81,7 +81,7 @@ def parse_fault(table: Mapping[str, Any], where: str) -> Fault:
     Raises:
         ScriptError: there is a mistake in it.
     """
-    mistakes = Mistakes(where, {})
+    mistakes = Mistakes(where, Places())
     if isinstance(table, Mapping):
         fault = Builder(mistakes).fault(table, At(), str(table.get("do", "")))
     else:
@@ -104,7 +104,7 @@ def examine(text: str, path: str) -> Examined:
         return Examined(Script(path), (one_line(f"{path}: it is nested too deeply"),))
     except ValueError as error:
         return Examined(Script(path), (one_line(_syntax(str(error), text, path)),))
-    mistakes = Mistakes(path, places(text))
+    mistakes = Mistakes(path, Places(text, data))
     script = Builder(mistakes).script(data)
     return Examined(script, mistakes.in_order())
 

@@ -13,18 +13,27 @@ which they began. So a client that says the same again hears the same again, in 
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from twisted_sock.script.composing import MARK, compose
+from twisted.logger import Logger
+
+from twisted_sock.script.composing import compose
 from twisted_sock.script.exchanges import Exchange
+from twisted_sock.script.masking import Mask
 from twisted_sock.script.model import Script
 
 #: Lines that are kept at most; then the recording is full.
 MOST = 500_000
 
-Mask = Callable[[str], str]
+#: Bytes of memory that they may take, as they are kept; to make the script of them takes about
+#: as much again.
+MOST_BYTES = 256_000_000
+
+#: Bytes that a line takes besides its text, and a conversation besides its lines, about.
+LINE = 160
+CONVERSATION = 600
 
 
 @dataclass(slots=True)
@@ -46,15 +55,17 @@ class Conversation:
     def client(self, line: str) -> None:
         """The client said something."""
         recording = self.recording
-        if recording.take():
-            self.exchanges.append(Exchange(recording.mask(line), recording.now()))
+        kept = recording.take(line)
+        if kept is not None:
+            self.exchanges.append(Exchange(kept, recording.now()))
 
     def server(self, line: str) -> None:
         """The server said something."""
         recording = self.recording
-        if recording.take():
+        kept = recording.take(line)
+        if kept is not None:
             exchange = self.exchanges[-1]
-            exchange.answers.append(recording.mask(line))
+            exchange.answers.append(kept)
             exchange.times.append(recording.now())
 
     def snapshot(self) -> list[Exchange]:
@@ -64,8 +75,9 @@ class Conversation:
 
     def closed(self) -> None:
         """The server ended the conversation."""
-        self.exchanges[-1].closed = True
-        self.recording.changes += 1
+        if not self.recording.full:
+            self.exchanges[-1].closed = True
+            self.recording.changes += 1
 
 
 class Recording:
@@ -74,42 +86,60 @@ class Recording:
     Args:
         now: tells the time, in seconds.
         title: what the script is about.
-        mask: a regular expression; what it matches, or its first group if it has one, is not
-            kept.
+        mask: a regular expression (see `Mask`); what it matches is not kept.
         timing: whether the script is to wait as the server did.
 
     Attributes:
         changes: grows with everything that is said.
-        full: whether something was said that is not kept any more.
+        full: whether something was said that is not kept, and so nothing is any more.
 
     Raises:
-        ValueError: the regular expression is wrong.
+        ScriptError: the regular expression is wrong.
     """
+
+    log = Logger()
 
     def __init__(
         self, now: Callable[[], float], title: str = "", mask: str = "", timing: bool = True
     ) -> None:
         self.now = now
-        self.mask: Mask = masking(mask) if mask else _as_it_is
         self.changes = 0
         self.full = False
+        self._mask = Mask(mask) if mask else None
         self._title = title
         self._timing = timing
+        self._lines = 0
+        self._bytes = 0
         self._conversations: list[Conversation] = []
 
     def begin(self) -> Conversation:
         """A conversation begins."""
         conversation = Conversation(self, self.now())
-        self._conversations.append(conversation)
+        if self._has_room(CONVERSATION):
+            self._conversations.append(conversation)
         return conversation
 
-    def take(self) -> bool:
-        """Whether there is room for one more line."""
-        if self.changes >= MOST:
-            self.full = True
-            return False
+    def take(self, line: str) -> str | None:
+        """What is kept of a line; None if there is no room for it."""
+        if self.full:
+            return None
+        if self._mask is not None:
+            line = self._mask(line)
+        if self._lines >= MOST or not self._has_room(sys.getsizeof(line) + LINE):
+            self._is_full()
+            return None
+        self._lines += 1
         self.changes += 1
-        return True
+        return line
+
+    def remarks(self) -> list[str]:
+        """Why it does not hold all that was said, one sentence each."""
+        remarks = [f"only the first {self._lines} lines were recorded"] if self.full else []
+        if self._mask is not None and self._mask.blotted:
+            remarks.append(
+                f"{self._mask.blotted} lines are masked as a whole: the mask took too long"
+            )
+        return remarks
 
     def snapshot(self) -> Callable[[], tuple[Script, list[str]]]:
         """What was said until now.
@@ -118,44 +148,25 @@ class Recording:
             What makes the script of it, and remarks on it; can be called in another thread.
         """
         conversations = [each.snapshot() for each in self._conversations]
-        title, timing, full = self._title, self._timing, self.full
+        title, timing, more = self._title, self._timing, self.remarks()
 
         def script() -> tuple[Script, list[str]]:
             made, remarks = compose(conversations, title, timing)
-            if full:
-                remarks.append(f"only the first {MOST} lines were recorded")
-            return made, remarks
+            return made, [*remarks, *more]
 
         return script
 
+    def _has_room(self, size: int) -> bool:
+        if self.full or self._bytes + size > MOST_BYTES:
+            self._is_full()
+            return False
+        self._bytes += size
+        return True
 
-def masking(pattern: str) -> Mask:
-    """What takes the secrets out of a line.
-
-    Args:
-        pattern: a regular expression; what it matches, or its first group if it has one, goes.
-
-    Raises:
-        ValueError: it is wrong.
-    """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"mask: {error}: {pattern!r}") from None
-    group = 1 if compiled.groups else 0
-
-    def masked(line: str) -> str:
-        parts: list[str] = []
-        end = 0
-        for match in compiled.finditer(line):
-            start, stop = match.span(group)
-            if start < stop and start >= end:
-                parts += [line[end:start], MARK]
-                end = stop
-        return "".join([*parts, line[end:]]) if parts else line
-
-    return masked
-
-
-def _as_it_is(line: str) -> str:
-    return line
+    def _is_full(self) -> None:
+        if not self.full:
+            self.full = True
+            self.changes += 1  # which the file is to tell
+            self.log.warn(
+                "only the first {lines} lines are recorded: no more are kept", lines=self._lines
+            )

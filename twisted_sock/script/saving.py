@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 
 
-def save(path: str, text: str, replace: bool = True) -> None:
+def save(path: str, text: str | Iterable[str], replace: bool = True) -> int:
     """Put a text in the place of what a file holds, and see that it is on the disk.
 
     The file is for its owner alone.
 
     Args:
         path: the file; a link is followed.
-        text: what it is to hold, as UTF-8.
+        text: what it is to hold, as UTF-8; may be given in pieces.
         replace: whether there may be such a file already.
+
+    Returns:
+        The bytes that it holds.
 
     Raises:
         FileExistsError: there is, and may not be.
@@ -29,9 +33,10 @@ def save(path: str, text: str, replace: bool = True) -> None:
     )
     try:
         with open(number, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
         if replace:
             os.replace(beside, path)
         else:
@@ -41,6 +46,7 @@ def save(path: str, text: str, replace: bool = True) -> None:
         with suppress(OSError):
             os.unlink(beside)
         raise
+    return size
 
 
 def see(path: str) -> None:

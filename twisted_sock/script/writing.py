@@ -42,16 +42,29 @@ def text(script: Script, remarks: Iterable[str] = ()) -> str:
     Returns:
         The text, which ends in a newline.
     """
-    parts = ["".join(f"# {escape(remark)}\n" for remark in remarks)]
-    parts.append(_table("", _script(script)))
-    parts += [_table("[[push]]", _changed(push)) for push in script.push]
+    return "".join(pieces(script, remarks))
+
+
+def pieces(script: Script, remarks: Iterable[str] = ()) -> Iterator[str]:
+    """The same in pieces, one after the other: a large script is never there as a whole."""
+    between = ""
+    for table in _tables(script, remarks):
+        if table:
+            yield between + table
+            between = "\n"
+
+
+def _tables(script: Script, remarks: Iterable[str]) -> Iterator[str]:
+    yield "".join(f"# {escape(remark)}\n" for remark in remarks)
+    yield _table("", _script(script))
+    for push in script.push:
+        yield _table("[[push]]", _changed(push))
     if script.fallback is not None:
-        parts.append(_table("[fallback]", _rule(script.fallback, "fallback")))
+        yield _table("[fallback]", _rule(script.fallback, "fallback"))
     for number, rule in enumerate(script.rules, 1):
-        parts.append(_table("[[rule]]", _rule(rule, f"rule {number}")))
+        yield _table("[[rule]]", _rule(rule, f"rule {number}"))
     for number, fault in enumerate(script.faults, 1):
-        parts.append(_table("[[fault]]", _fault(fault, f"fault {number}")))
-    return "\n".join(part for part in parts if part)
+        yield _table("[[fault]]", _fault(fault, f"fault {number}"))
 
 
 def _table(head: str, items: Items) -> str:

@@ -83,6 +83,7 @@ class LineStream:
     __slots__ = (
         "_active",
         "_begun",
+        "_below_full",
         "_choked",
         "_choked_at",
         "_corked",
@@ -130,7 +131,8 @@ class LineStream:
         self._queued = 0  # bytes of it
         self._handed = 0  # bytes handed to the transport last
         self._corked = False
-        self._choked = False
+        self._choked = False  # there is enough with the transport, or with the wire
+        self._below_full = False  # there is enough with the transport
 
     # IProtocol: the connection.
 
@@ -298,18 +300,41 @@ class LineStream:
         counters.bytes_out += size
         self._active = self._owner.now()
 
+    def wire_full(self) -> None:
+        """What is sent waits, and is enough for now."""
+        self._choke()
+
+    def wire_free(self) -> None:
+        """It waits no more."""
+        if not self._below_full and self.state is not State.GONE:
+            self._go_on()
+
     # IPushProducer: what the transport says of its buffer.
 
     def pauseProducing(self) -> None:
         """The transport has enough for now (see `IPushProducer`)."""
+        self._below_full = True
+        self._choke()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty (see `IPushProducer`)."""
+        self._below_full = False
+        if not self._wire_is_full:
+            self._go_on()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, as `connectionLost` will say (see `IProducer`)."""
+
+    def _choke(self) -> None:
+        """Hand nothing more down."""
         if not self._choked:
             self._choked = True
             self._moved = self._choked_at = self._owner.now()
             self._look()
             self._watch()
 
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty (see `IPushProducer`)."""
+    def _go_on(self) -> None:
+        """Hand down what waits, and see whether there is room again."""
         self._choked = False
         self._moved = self._owner.now()
         self._write_queued()
@@ -320,9 +345,6 @@ class LineStream:
             self._corked = True
             self.session.writable()
             self._uncork()
-
-    def stopProducing(self) -> None:
-        """The connection is lost, as `connectionLost` will say (see `IProducer`)."""
 
     # Input.
 
@@ -388,6 +410,11 @@ class LineStream:
         """Whether nothing is read on purpose, by `wire`."""
         return isinstance(self.transport, StreamWire) and self.transport.deaf
 
+    @property
+    def _wire_is_full(self) -> bool:
+        """Whether output waits on purpose, by `wire`, and enough of it."""
+        return isinstance(self.transport, StreamWire) and self.transport.full
+
     def _full(self) -> bool:
         """Whether there is more unsent than the high-water mark allows."""
         unsent = PIECE + self._handed + self._queued
@@ -442,7 +469,8 @@ class LineStream:
     def _look(self) -> None:
         """See whether the peer has taken some output since the last look."""
         mark = _progress(self.transport)
-        if mark != self._mark:
+        # What waits on purpose does not wait for the peer, unless that is behind, too.
+        if mark != self._mark or (self._wire_is_full and not self._below_full):
             self._mark = mark
             self._moved = self._owner.now()
 

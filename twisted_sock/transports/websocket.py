@@ -123,13 +123,13 @@ class WebSocketStream(LineStream):
             self._enqueue(self._goodbye())
             super().close()
 
-    # IPushProducer.
+    # Output may go on.
 
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty (see `IPushProducer`)."""
+    def _go_on(self) -> None:
+        """Hand down what waits, and see whether there is room again."""
         if self.state < CLOSING:
             self._queue_control()
-        super().resumeProducing()
+        super()._go_on()
 
     # Input.
 

@@ -2,6 +2,9 @@
 
 A `StreamWire` comes to stand between a `LineStream` and its transport when it is first asked
 for. Who never asks has nothing of it in the way.
+
+What waits for its `release` waits here, as in the buffer of a transport: past `ENOUGH` the stream
+is told that there is enough, and deals with it as with a peer that is behind.
 """
 
 from __future__ import annotations
@@ -10,6 +13,10 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import ISSLTransport
 from zope.interface import directlyProvides, providedBy
+
+#: Bytes that may wait for `release` before the stream is told that there is enough, as many as
+#: Twisted's transports hold.
+ENOUGH = 65536
 
 
 class Stream(Protocol):
@@ -27,6 +34,12 @@ class Stream(Protocol):
     def resume(self) -> None:
         """Read again."""
 
+    def wire_full(self) -> None:
+        """Enough waits for `release`."""
+
+    def wire_free(self) -> None:
+        """Nothing waits any more."""
+
 
 class StreamWire:
     """A `Wire`, and the transport of its stream.
@@ -40,6 +53,7 @@ class StreamWire:
 
     Attributes:
         deaf: whether nothing is read, whoever wants to.
+        full: whether enough waits for `release`.
     """
 
     streams = True
@@ -48,6 +62,8 @@ class StreamWire:
         self._stream = stream
         self._below = transport
         self._held: list[bytes] | None = None  # what waits for `release`
+        self._size = 0  # bytes of it
+        self.full = False
         self._ending = ""  # how the transport is told to end then
         self._mute = False
         self.deaf = False
@@ -89,8 +105,12 @@ class StreamWire:
         """Send what has waited, and end if that was wanted meanwhile."""
         held, self._held = self._held, None
         ending, self._ending = self._ending, ""
+        full, self.full = self.full, False
+        self._size = 0
         if held:
             self.write(b"".join(held))
+        if full:
+            self._stream.wire_free()
         if ending:
             getattr(self, ending)()
 
@@ -124,6 +144,10 @@ class StreamWire:
         """Send some bytes, if it is their time."""
         if self._held is not None:
             self._held.append(data)
+            self._size += len(data)
+            if self._size > ENOUGH and not self.full:
+                self.full = True
+                self._stream.wire_full()
         elif not self._mute:
             self._below.write(data)
 
