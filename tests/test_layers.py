@@ -112,6 +112,7 @@ MAY_IMPORT = {
     "transports/unix": f"{LINES} transports/tcp transports/layers transports/unix_socket",
     "tls/__init__": "",
     "tls/certificates": LINES,
+    "tls/issuing": "errors",
     "tls/words": "",
     "tls/turnstile": "",
     "tls/contexts": f"{LINES} tls/certificates tls/words",
@@ -190,10 +191,11 @@ MAY_IMPORT = {
         "operator/control operator/pages"
     ),
     "listeners": f"{SERVING} strings web systemd listening",
-    "mocking": f"{SERVING} {READY} script/reading script/playing listeners",
-    "mock_process": "errors mocking script/model script/writing",
-    "testing": f"{TALK} session {TRANSPORTS} server memory mocking mock_process",
-    "pytest_plugin": "testing",
+    "mocking": "errors script/model script/reading",
+    "mock_server": f"{SERVING} script/model script/playing listeners mocking",
+    "mock_process": "errors settings script/model mocking mock_server",
+    "testing": f"{TALK} session {TRANSPORTS} server memory tls/issuing mock_server mock_process",
+    "pytest_plugin": "mocking testing",
     "options": f"{PLUGGED} strings",
     "service": f"{PLUGGED} operator/serving options fast_reactor listening listeners systemd",
     "endpoints": f"{BOTTOM} strings fast_reactor {TRANSPORTS}",
@@ -263,7 +265,7 @@ EXTRAS = {
         "websocket/handshake",
     },
     "OpenSSL": {"tls/contexts"},
-    "cryptography": {"tls/certificates"},
+    "cryptography": {"tls/certificates", "tls/issuing"},
 }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from cryptography import x509
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import LineFactory, LinePolicy
-from twisted_sock.testing import BUFFER, connect, cuts, join
+from twisted_sock.testing import BUFFER, connect, cuts, join, write_certificate
+from twisted_sock.tls.certificates import read_served
 
 
 class Recorder(Protocol):
@@ -125,3 +129,21 @@ class Cuts(SynchronousTestCase):
         pairs = [pieces for pieces in cuts(b"abcdef") if len(pieces) == 2]
         for place in range(1, 6):
             self.assertIn([b"abcdef"[:place], b"abcdef"[place:]], pairs)
+
+
+class Certificates(SynchronousTestCase):
+    def hosts(self, path):
+        [served] = read_served([Path(path)])  # which sees that the key is the certificate's
+        kind = x509.SubjectAlternativeName
+        names = served.certificate.extensions.get_extension_for_class(kind).value
+        return [str(name.value) for name in names]
+
+    def test_one_is_for_its_hosts_and_its_key_is_private(self):
+        path = Path(self.mktemp())
+        self.assertEqual(write_certificate(path, "a.example", "10.0.0.1"), str(path))
+        self.assertEqual(self.hosts(path), ["a.example", "10.0.0.1"])
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+
+    def test_this_machine_when_no_host_is_named(self):
+        path = write_certificate(self.mktemp())
+        self.assertEqual(self.hosts(path), ["localhost", "127.0.0.1", "::1"])

@@ -1,92 +1,83 @@
-"""A mock on a free port for one test, which fails when the script was not played as expected.
+"""A mock in the hands of a test, which fails when the script was not played as expected.
 
-Import it from `twisted_sock.testing`.
+`MockServer` in `mock_server` runs in the test's own process, `MockProcess` in `mock_process` in a
+process of its own; import them from `twisted_sock.testing`.
 """
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 from twisted.trial.unittest import FailTest  # an AssertionError that is a failure to trial, too
 
-from twisted_sock.errors import ListenError
-from twisted_sock.listeners import server_endpoint
+from twisted_sock.errors import ScriptError, SockError
 from twisted_sock.script.model import Fault, Report, Script
-from twisted_sock.script.playing import Playing
-from twisted_sock.script.reading import parse, read
-from twisted_sock.server import LineFactory
-from twisted_sock.settings import Limits, LinePolicy
+from twisted_sock.script.reading import parse, parse_fault, read
+
+#: What a script can be given as.
+Given = Script | str | os.PathLike[str]
 
 
-class MockServer:
-    """A mock that listens from the moment it is made.
+class NotAsExpected(FailTest):
+    """A script was not played as expected."""
 
-    As a context manager it fails the test at the end of the block: when the script's rules were
-    hit too often or too seldom, or lines were said that no rule is for. `with` begins to stop the
-    server there, and is over before it has stopped; `async with` waits for it.
 
-    Args:
-        script: a `Script`, a path, or TOML: a text with a newline or an equals sign in it.
-        endpoint: what to listen on; `ws:0`, `unix:PATH`, `udp:0`: all that `--endpoint` takes.
-        policy: what a line is.
-        limits: what peers may cost.
-        reactor: the global reactor when left out.
+class Mock(ABC):
+    """A script that is played on a free port, in the hands of a test.
 
     Attributes:
-        playing: the script at work.
         host: the address that it listens on; the path of a UNIX socket.
         port: the port that it listens on; 0 for a UNIX socket.
-
-    Raises:
-        ScriptError: the script cannot be used.
-        SettingError: the endpoint cannot be used.
-        ListenError: it cannot be listened on.
     """
 
-    def __init__(
-        self,
-        script: Script | str | os.PathLike[str],
-        endpoint: str = "tcp:0",
-        *,
-        policy: LinePolicy | None = None,
-        limits: Limits | None = None,
-        reactor: Any = None,
-    ) -> None:
-        if reactor is None:
-            from twisted.internet import reactor
-        self.playing = Playing(script_of(script), reactor=reactor)
-        self._factory = LineFactory(
-            self.playing, policy=policy, limits=limits, reactor=IReactorTime(reactor)
-        )
-        self._listening = _listen(endpoint, self._factory, reactor)
-        address = self._listening.getHost()
-        self.host: str = getattr(address, "host", "") or _path(address)
-        self.port: int = getattr(address, "port", 0)
-        self._stopped: Deferred[None] | None = None
+    host: str
+    port: int
+    _folder: str | os.PathLike[str]
 
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """What `socket.connect` takes: host and port, or the path of a UNIX socket."""
+        return (self.host, self.port) if self.port else self.host
+
+    @abstractmethod
     def report(self) -> Report:
-        """What it was used for since it began, or since `reset`."""
-        return self.playing.report()
+        """What it was used for since it began, or since `reset`; also when it has stopped."""
 
+    @abstractmethod
     def reset(self) -> None:
         """Forget what it was used for, and begin sequences and draws anew."""
-        self.playing.reset()
 
-    def load(self, script: Script | str | os.PathLike[str]) -> None:
+    def load(self, script: Given) -> None:
         """Go on with another script; conversations live on.
 
         Raises:
             ScriptError: it cannot be used; the old one is played on.
         """
-        self.playing.play(script_of(script))
+        __tracebackhide__ = True  # pytest shows the test's own lines
+        self._play(script_of(script, self._folder))
 
-    def inject(self, fault: Fault) -> None:
-        """Let a fault happen from now on."""
-        self.playing.inject(fault)
+    def inject(self, fault: Fault | None = None, /, **keys: Any) -> None:
+        """Let something go wrong from now on, besides the faults of the script.
+
+        Args:
+            fault: a fault; or else:
+            keys: the keys of a `[[fault]]`: `inject(do="delay", exact="TIME", seconds=0.5)`.
+                It is called after what it does unless it has a `name`, and replaces one that was
+                injected under the same.
+
+        Raises:
+            ScriptError: there is no such fault.
+        """
+        __tracebackhide__ = True
+        self._inject(fault_of(keys) if fault is None else fault)
+
+    @abstractmethod
+    def remove(self, name: str) -> bool:
+        """Let a fault happen no more, injected or not; returns whether there was one."""
 
     def check(self) -> None:
         """See that the script was played as expected.
@@ -94,86 +85,84 @@ class MockServer:
         Raises:
             AssertionError: it was not; says in which way.
         """
-        check(self.report())
+        __tracebackhide__ = True
+        missed = self.missed()
+        if missed:
+            raise NotAsExpected(missed)
 
-    def stop(self) -> Deferred[None]:
-        """Stop listening, and drop the conversations that go on.
+    def missed(self) -> str:
+        """What is not as the script expects, a line for each; empty when all is well."""
+        missed = self.report().missed
+        return "\n".join(["not as the script expects:", *missed]) if missed else ""
 
-        Returns:
-            Fires with None when that is done.
+    def explain(self, error: BaseException) -> None:
+        """Add to what has failed otherwise what is not as the script expects.
+
+        That may be why it has failed; but the test may as well have got no further.
         """
-        if self._stopped is None:
-            stopped = maybeDeferred(self._listening.stopListening)
-            drained = self._factory.drain()
-            self.playing.hang_up()
-            self._factory.openings.abort()
-            self._stopped = gatherResults([stopped, drained]).addCallback(lambda _: None)
-        done: Deferred[None] = Deferred()
-        self._stopped.addBoth(_pass_on, done)
-        return done
+        try:
+            missed = self.missed()
+        except SockError as own:
+            missed = str(own)
+        if missed and missed not in str(error):
+            error.add_note(f"{self}: {missed}")
 
-    def __enter__(self) -> MockServer:
-        return self
+    def __str__(self) -> str:
+        where = f"{self.host}:{self.port}" if self.port else self.host
+        return f"the mock at {where}"
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stop()
-        if kind is None:
+    @abstractmethod
+    def _play(self, script: Script) -> None:
+        """Go on with another script."""
+
+    @abstractmethod
+    def _inject(self, fault: Fault) -> None:
+        """Let a fault happen."""
+
+    def _leave_block(self, error: BaseException | None) -> None:
+        """The test's block is over."""
+        __tracebackhide__ = True
+        if error is None:
             self.check()
-
-    async def __aenter__(self) -> MockServer:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await self.stop()
-        if kind is None:
-            self.check()
+        elif isinstance(error, Exception):
+            self.explain(error)
 
 
-#: As it reads in a test: `with mock_server("login.toml") as server:`.
-mock_server = MockServer
+def all_missed(mocks: Sequence[Mock]) -> str:
+    """What is not as the scripts of several mocks expect; tells which is which."""
+    if len(mocks) == 1:
+        return mocks[0].missed()
+    return "\n".join(f"{mock}: {missed}" for mock in mocks if (missed := mock.missed()))
 
 
-def check(report: Report) -> None:
-    """See that a script was played as expected.
-
-    Raises:
-        AssertionError: it was not; says in which way.
-    """
-    if report.missed:
-        raise FailTest("\n".join(["not as the script expects:", *report.missed]))
-
-
-def script_of(script: Script | str | os.PathLike[str]) -> Script:
+def script_of(script: Given, folder: str | os.PathLike[str] = "") -> Script:
     """The script that is meant: itself, TOML, or a path (see `MockServer`).
 
     Raises:
         ScriptError: it cannot be used.
     """
-    if isinstance(script, Script):
-        return script
-    if isinstance(script, str) and ("\n" in script or "=" in script):
-        return parse(script, "script")
-    return read(os.fspath(script))
+    __tracebackhide__ = True
+    try:
+        return script if isinstance(script, Script) else _read(script, folder)
+    except ScriptError as error:
+        raise error.with_traceback(None) from None  # how it was read is of no use to a test
 
 
-def _listen(endpoint: str, factory: LineFactory, reactor: Any) -> Any:
-    """The port that is listened on from now on.
+def fault_of(keys: Mapping[str, Any]) -> Fault:
+    """The fault that some keys of a `[[fault]]` stand for.
 
     Raises:
-        SettingError, ListenError: it is not.
+        ScriptError: there is no such fault.
     """
-    listening: list[Any] = []
-    made = server_endpoint(endpoint, reactor)
-    maybeDeferred(made.listen, factory).addBoth(listening.append)
-    if isinstance(listening[0], Failure):
-        raise ListenError(f"cannot listen on {endpoint}: {listening[0].value}")
-    return listening[0]
+    __tracebackhide__ = True
+    try:
+        return parse_fault(keys, "inject")
+    except ScriptError as error:
+        raise error.with_traceback(None) from None
 
 
-def _path(address: Any) -> str:
-    return os.fsdecode(getattr(address, "name", b""))
-
-
-def _pass_on(result: Any, done: Deferred[None]) -> Any:
-    done.callback(result)
-    return result
+def _read(script: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Script:
+    if isinstance(script, str) and ("\n" in script or "=" in script):
+        return parse(script, "script")
+    beside = Path(folder, script)
+    return read(os.path.relpath(beside) if folder and beside.exists() else os.fspath(script))

@@ -16,12 +16,15 @@ Test a client against a server that is not there, with `mock_server`: a script o
     with mock_server("login.toml") as server:
         ...  # let the client talk to server.host and server.port
 
-Where tests block, and run no reactor, `mock_process` is the same in a process of its own.
+Where tests block, and run no reactor, `mock_process` is the same in a process of its own. For
+pytest there are the fixtures `mock_server` and `mock_process`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -34,7 +37,7 @@ from zope.interface import implementer
 
 from twisted_sock.memory import BUFFER, join
 from twisted_sock.mock_process import MockProcess, mock_process
-from twisted_sock.mocking import MockServer, mock_server
+from twisted_sock.mock_server import MockServer, mock_server
 from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits, LinePolicy
 
@@ -50,6 +53,7 @@ __all__ = [
     "mock_process",
     "mock_server",
     "serve",
+    "write_certificate",
 ]
 
 #: Seconds that a test waits for an answer over a real socket before it fails.
@@ -314,3 +318,25 @@ def serve(case: Any, handler: Handler, **settings: Any) -> LocalServer:
     server = LocalServer(handler, **settings)
     case.addCleanup(server.stop)
     return server
+
+
+def write_certificate(path: str | os.PathLike[str], *hosts: str) -> str:
+    """Make a certificate for a server that is only there for a test.
+
+    Args:
+        path: the file to write: certificate and key as PEM. The server is given it, as
+            `tls:0:certificate=PATH`, and clients as what they trust: it is self-signed.
+        hosts: names and addresses of the server; those of this machine when left out.
+
+    Returns:
+        The path.
+
+    Raises:
+        SettingError: what TLS needs is not installed.
+    """
+    from twisted_sock.tls.issuing import self_signed
+
+    file = Path(path)
+    file.touch(0o600)  # there is a key in it
+    file.write_bytes(self_signed(hosts or ("localhost", "127.0.0.1", "::1")))
+    return str(file)

@@ -1,11 +1,15 @@
 """Fixtures that start programs and see that they end with the test."""
 
+import os
+import subprocess
 from contextlib import ExitStack
 
 import pytest
 
+from tests.test_docs import ROOT
+
 from . import browsing
-from .programs import Program, Server, Terminal, script
+from .programs import Program, Server, Terminal, do_without, require, script
 
 
 @pytest.fixture
@@ -65,6 +69,25 @@ def terminal(at_the_end):
     made = Terminal()
     at_the_end.callback(made.close)
     return made
+
+
+@pytest.fixture
+def node():
+    """How to run a script of Node that needs `ws`: the command, and its environment.
+
+    Node looks for `ws` in NODE_PATH, as always, and in `.ci/node_modules`:
+
+        npm install --prefix .ci --no-save --no-package-lock ws
+    """
+    command = require("node")
+    folders = [os.environ.get("NODE_PATH", ""), str(ROOT / ".ci" / "node_modules")]
+    path = {"NODE_PATH": os.pathsep.join(filter(None, folders))}
+    asked = subprocess.run(
+        [command, "-e", "require('ws')"], env=os.environ | path, capture_output=True, check=False
+    )
+    if asked.returncode:
+        do_without("ws, for Node,")
+    return command, path
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from twisted_sock.errors import ListenError, ScriptError, SockError
-from twisted_sock.script.model import Expect, Match, Rule, Script, Unmatched
+from tests.test_docs import ROOT
+from twisted_sock import Limits, LinePolicy
+from twisted_sock.errors import ListenError, ScriptError, SettingError, SockError
+from twisted_sock.script.model import Expect, Fault, Match, Rule, Script, Unmatched
 from twisted_sock.testing import MockServer, mock_process
 from twisted_sock.testing import mock_server as mocking
 
-from .programs import Client, ask, require
+from .programs import Client, ask, require, wait_until_gone
 
 GREETER = """
 greeting = "220 ready"
@@ -198,6 +203,29 @@ async def test_another_failure_is_not_hidden():
 
 
 @pytest_twisted.ensureDeferred
+async def test_another_failure_is_told_what_was_not_expected():
+    with pytest.raises(ZeroDivisionError) as caught:
+        async with mocking(PING):
+            raise ZeroDivisionError
+    [note] = caught.value.__notes__
+    assert note.startswith("the mock at 127.0.0.1:")
+    assert note.endswith("rule 'ping' (script:2) was hit 0 times, expected 2")
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_said_last_counts():
+    """Also when nobody waits for an answer."""
+    async with mocking(PING) as server:
+        await deferToThread(say_and_go, server, b"PING\nPING\n")
+
+
+def say_and_go(server, data):
+    """A client that hears nothing, and is gone when this returns."""
+    with Client(server.port) as client:
+        client.say(data)
+
+
+@pytest_twisted.ensureDeferred
 async def test_without_async_the_end_is_for_the_reactor():
     with mocking(PING) as server:
         await talk(server, "PING", "PING")
@@ -264,6 +292,19 @@ async def test_the_fixture(mock_server, tmp_path):
     assert await talk(server, "PING", "PING") == ["PONG", "PONG"]
 
 
+@pytest_twisted.ensureDeferred
+async def test_faults_and_scripts_come_and_go(tmp_path):
+    (tmp_path / "pong.toml").write_text(PING.replace("PONG", "PING"))
+    async with mocking(PING, folder=tmp_path) as server:
+        server.inject(do="duplicate", exact="PING")
+        assert await talk(server, "PING") == ["PONG", "PONG"]
+        with pytest.raises(ScriptError, match='not "duplicat"'):
+            server.inject(do="duplicat")
+        assert (server.remove("duplicate"), server.remove("duplicate")) == (True, False)
+        server.load("pong.toml")
+        assert await talk(server, "PING") == ["PING"]
+
+
 # For tests that block.
 
 
@@ -272,33 +313,94 @@ def test_a_process_for_a_block():
         assert ask(server.port, b"PING\nPING\n") == b"PONG\nPONG\n"
         assert server.report().hits == {"ping": 2}
         server.reset()
-        ask(server.port, b"PING\nPING\n")
+        server.reset()
+        assert server.report().hits == {"ping": 0}
+        say_and_go(server, b"PING\nPING\n")
+    assert server.report().hits == {"ping": 2}
     with pytest.raises(ConnectionRefusedError):
         Client(server.port)
+    with pytest.raises(SockError, match="stopped"):
+        server.reset()
 
 
 def test_a_process_tells_what_was_not_expected(tmp_path):
     path = str(tmp_path / "s")
-    script = Script(rules=(Rule("a", 3, Match(exact="a"), (("b",),), expect=Expect(2, 2)),))
-    server = mock_process(script, f"unix:{path}")
-    try:
-        assert (server.host, server.port) == (path, 0)
+    rule = Rule("a", 3, Match(exact="a"), (("b",),), expect=Expect(2, 2))
+    server = mock_process(Script("a.toml", rules=(rule,)), f"unix:{path}")
+    with pytest.raises(AssertionError) as caught, server:  # noqa: PT012
+        assert server.address == path
         assert ask(path, b"c\na\n") == b"b\n"
-        assert server.report().unmatched == [Unmatched("c", "unix")]
-        with pytest.raises(AssertionError) as caught:
-            server.check()
+    assert server.report().unmatched == [Unmatched("c", "unix")]
+    assert str(caught.value).splitlines()[1:] == [
+        "rule 'a' (a.toml:3) was hit 1 time, expected 2",
+        "no rule is for 'c', said once by unix",
+    ]
+
+
+def test_faults_and_scripts_come_and_go_in_a_process(tmp_path):
+    path = tmp_path / "a=b.toml"  # a path, whatever is in it
+    path.write_text(PING)
+    with mock_process(path) as server:
+        assert server.address == (server.host, server.port)
+        server.inject(Fault("twice", 0, "duplicate"))
+        assert ask(server.port, b"PING\n") == b"PONG\nPONG\n"
+        assert server.report().fired == {"twice": 1}
+        assert (server.remove("twice"), server.remove("twice")) == (True, False)
+        with pytest.raises(ScriptError, match="replay"):
+            server.load("[[rule]]\nreplay = 1\n")
+        server.load(PING.replace("PONG", "PING"))
+        assert ask(server.port, b"PING\n") == b"PING\n"
+
+
+def test_a_process_has_a_policy_and_limits():
+    policy, limits = LinePolicy(max_line=10), Limits(max_connections=1)
+    server = mock_process("strict = false\n", policy=policy, limits=limits)
+    with server, Client(server.port) as client:
+        assert client.ask(b"x" * 20 + b"\n").startswith(b"ERR too-long")
+        assert ask(server.port, b"").startswith(b"ERR busy")
+
+
+def test_a_process_that_ends_by_itself():
+    server = mock_process(PING)
+    with pytest.raises(ZeroDivisionError) as caught, server:  # noqa: PT012
+        os.kill(server.pid, signal.SIGKILL)
+        raise ZeroDivisionError
+    [note] = caught.value.__notes__
+    assert note.endswith(": the mock's process has ended by itself, with -9")
+    with pytest.raises(SockError, match="ended by itself"):
+        server.check()
+
+
+#: Begins a process, and leaves it with a child that keeps its input open; says who is who.
+STARTER = """
+import os, time
+from twisted_sock.testing import mock_process
+mock = mock_process("strict = false")
+child = os.fork()
+if child:
+    print(mock.pid, child, "are there", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_ends_with_its_test(run):
+    """However that ends, and whoever still has the pipe."""
+    test = run([sys.executable, "-c", STARTER], env={"PYTHONPATH": str(ROOT)})
+    mock, child = map(int, test.out.expect(r"(\d+) (\d+) are there").groups())
+    test.tell(signal.SIGKILL)
+    try:
+        wait_until_gone(mock)
     finally:
-        server.stop()
-    told = str(caught.value).splitlines()[1:]
-    assert told[0].endswith("was hit 1 time, expected 2")
-    assert told[1] == "no rule is for 'c', said once by unix"
+        os.kill(child, signal.SIGKILL)
 
 
 def test_a_process_that_cannot_begin():
     with pytest.raises(ScriptError, match="replay"):
         mock_process("[[rule]]\nreplay = 1\n")
-    with pytest.raises(SockError, match="certificate"):
+    with pytest.raises(SettingError, match="certificate"):
         mock_process(PING, "tls:0")
+    with mock_process(Script()) as server, pytest.raises(ListenError, match="cannot listen on"):
+        mock_process(Script(), f"tcp:{server.port}")
 
 
 TRIAL = """

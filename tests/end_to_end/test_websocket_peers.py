@@ -1,23 +1,15 @@
-"""Our WebSocket server and clients of other makers: Node's `ws`, Python's `websockets`.
-
-Node looks for `ws` in NODE_PATH, as always, and in `.ci/node_modules`:
-
-    npm install --prefix .ci --no-save --no-package-lock ws
-"""
+"""Our WebSocket server and clients of other makers: Node's `ws`, Python's `websockets`."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.end_to_end.programs import HOST, PATIENCE, do_without, require
-from tests.test_docs import ROOT
+from tests.end_to_end.programs import HOST, PATIENCE
 
 PLUG = """
 from twisted_sock import LineProtocol
@@ -42,20 +34,6 @@ def server(serve, plug, deflate):
     plug("talk", PLUG)
     options = ["--protocol", "talk.Talk", "--deflate", deflate, "--ping-after", "0.2"]
     return serve(*options, port="ws:0")
-
-
-@pytest.fixture
-def node():
-    """How to run a script of Node that needs `ws`: the command, and its environment."""
-    command = require("node")
-    folders = [os.environ.get("NODE_PATH", ""), str(ROOT / ".ci" / "node_modules")]
-    path = {"NODE_PATH": os.pathsep.join(filter(None, folders))}
-    asked = subprocess.run(
-        [command, "-e", "require('ws')"], env=os.environ | path, capture_output=True, check=False
-    )
-    if asked.returncode:
-        do_without("ws, for Node,")
-    return command, path
 
 
 def test_node(server, deflate, node, run):
