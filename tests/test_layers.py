@@ -174,17 +174,21 @@ MAY_IMPORT = {
     "web": f"{LINES} {TRANSPORTS} forwarded trust {HTTP}",
     "systemd": f"{BOTTOM} transports/unix",
     "operator/__init__": "",
-    "operator/talk": LINES,
-    "operator/hub": f"{LINES} operator/talk",
-    "operator/tap": f"{LINES} server operator/talk operator/hub",
+    "operator/telling": "",
+    "operator/history": "",
+    "operator/talk": f"{LINES} operator/history operator/telling",
+    "operator/hub": f"{LINES} operator/talk operator/telling",
+    "operator/tapped": LINES,
+    "operator/tap": f"{LINES} server operator/talk operator/hub operator/tapped",
     "operator/syntax": "display",
     "operator/door": LINES,
     "operator/saving": "script/model script/saving script/writing operator/talk",
+    "operator/naming": "operator/talk operator/syntax",
     "operator/commands": (
-        f"{LINES} script/model script/reading operator/talk operator/hub operator/saving "
-        "operator/syntax"
+        f"{LINES} script/model script/reading operator/history operator/talk operator/hub "
+        "operator/naming operator/saving operator/syntax"
     ),
-    "operator/control": (f"{TALK} operator/hub operator/door operator/commands operator/syntax"),
+    "operator/control": f"{TALK} operator/telling operator/door operator/commands operator/syntax",
     "operator/pages": f"{LINES} {HTTP} operator/door operator/commands operator/syntax",
     "operator/serving": (
         f"{SERVING} strings {HTTP} operator/hub operator/tap operator/door operator/commands "
@@ -203,10 +207,10 @@ MAY_IMPORT = {
     "upstream": f"{LINES} crossed transports/stream",
     "passing": f"{LINES} upstream script/recording script/faults",
     "relay": (
-        f"{LINES} protocol upstream script/model script/recording script/faults script/fault_ways"
+        f"{LINES} protocol upstream passing script/recording script/faults script/fault_ways"
     ),
     "protocols/proxy": (
-        f"{TALK} endpoints upstream relay script/model script/reading script/faults "
+        f"{TALK} endpoints upstream passing relay script/model script/reading script/faults "
         "script/keeping script/recording script/saving"
     ),
     "protocols/mock": f"{TALK} {READY} script/reading script/cues script/playing",
@@ -223,13 +227,18 @@ MAY_IMPORT = {
     "cli/talking": f"{LINES} client/retry endpoints cli/command cli/link",
     "cli/terminal": f"{LINES} cli/command cli/link cli/showing cli/talking",
     "cli/editor": "cli/terminal",
+    "cli/plain": f"{LINES} cli/terminal",
     "cli/pipe": f"{LINES} cli/command cli/wire cli/link cli/showing cli/talking",
-    "cli/connect": f"{LINES} endpoints cli/command cli/talking cli/pipe cli/terminal cli/editor",
+    "cli/connect": (
+        f"{LINES} endpoints cli/command cli/talking cli/pipe cli/terminal cli/editor cli/plain"
+    ),
     "cli/send": f"{LINES} endpoints cli/command cli/talking",
     "cli/operating": f"{LINES} endpoints operator/door cli/command cli/link cli/talking",
     "cli/verify": "display cli/command cli/operating",
     "cli/piped": f"{LINES} cli/command cli/operating",
-    "cli/attached": f"{LINES} cli/command cli/operating cli/terminal",
+    "cli/aims": "display",
+    "cli/told": "display cli/aims",
+    "cli/attached": f"{LINES} cli/command cli/operating cli/terminal cli/aims cli/told",
     "cli/attach": "cli/command cli/connect cli/operating cli/piped cli/attached",
     "cli/completion": "cli/command",
     "cli/check": (f"{BOTTOM} cli/command script/model script/reading script/doubts script/schema"),

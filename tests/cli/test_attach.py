@@ -8,6 +8,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
@@ -16,10 +17,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.test_connect import FakeScreen, MemoryEndpoint
 from twisted_sock import LineFactory, LineProtocol
 from twisted_sock.cli import attach, verify
-from twisted_sock.cli.attached import HELP, Attached, conversation, plainly, told
+from twisted_sock.cli.aims import Aims, cut
+from twisted_sock.cli.attached import HELP, Attached
 from twisted_sock.cli.command import CommandError, Status
 from twisted_sock.cli.link import Link
+from twisted_sock.cli.told import conversation, plainly, told
 from twisted_sock.cli.verify import described
+from twisted_sock.display import escape
 from twisted_sock.errors import SettingError
 from twisted_sock.interfaces import Credentials, Peer
 from twisted_sock.memory import join
@@ -126,7 +130,7 @@ class AttachedTest(OperatorCase):
             [
                 "[1] >> /first",
                 "[1] < b",
-                "[1] * it waits 60 s for an answer: what you type is it",
+                "[1] * line 2 waits 60 s for an answer",
                 "[1] >> second",
             ],
         )
@@ -145,7 +149,7 @@ class AttachedTest(OperatorCase):
         wire.flow()
         self.hear("waiting")
         self.attach()
-        self.assertIn("held, 1 in, 0 out; waits: waiting", self.seen()[1])
+        self.assertIn("held, 1 in, 0 out; line 1 waits: waiting", self.seen()[1])
         self.type("answer")
         self.assertEqual(self.peer.lines(), ["answer"])
 
@@ -155,9 +159,9 @@ class AttachedTest(OperatorCase):
         self.hear("a")
         self.clock.advance(6)
         self.flow()
-        self.assertIn("[1] * nobody has answered: the script does", self.seen())
+        self.assertIn("[1] * line 1: nobody has answered, the script does", self.seen())
         self.type("late")
-        self.assertIn("* no line waits; /3 text ", self.seen()[0])
+        self.assertIn("* no line waited when you began to type: not sent", self.seen()[0])
         self.hear("b")
         self.type("in time")
         self.assertEqual(self.peer.lines(), ["A", "in time"])
@@ -169,10 +173,154 @@ class AttachedTest(OperatorCase):
         self.clock.advance(6)  # and its words are on their way
         self.screen.typist.typed("late")
         self.flow()
-        self.assertIn("* nothing-waits: no line waits for an answer there", self.seen())
+        self.assertIn("* that line of [1] waits no more: not sent", self.seen())
+        self.assertEqual(self.screen.typed, "late")
+        self.screen.type("")
         self.hear("b")
         self.type("second")
         self.assertEqual(self.peer.lines(), ["A", "second"])
+
+    def hold(self, *lines):
+        """Hold 1, and let lines come."""
+        self.attach()
+        self.type("/hold 1 60")
+        self.hear(*lines)
+        self.seen()
+
+    def enter(self):
+        self.screen.enter()
+        self.flow()
+
+    def other(self, command):
+        """Let another operator do something."""
+        protocol = self.operators.buildProtocol(OWNER)
+        wire = join(protocol, LineProtocolStub())
+        protocol.dataReceived(f"{command}\n".encode())
+        wire.flow()
+        self.flow()
+        self.addCleanup(protocol.connectionLost, Failure(ConnectionDone()))
+
+    def test_the_prompt_tells_what_enter_answers(self):
+        self.attach()
+        self.assertEqual(self.screen.prompt, "> ")
+        self.type("/hold 1 60")
+        self.hear("are you there?\x1b[2J")
+        self.assertEqual(self.screen.prompt, "[1] are you there?\\x1b[2J > ")
+        self.type("yes")
+        self.assertEqual(self.screen.prompt, "> ")
+        self.hear("")
+        self.assertEqual(self.screen.prompt, "[1] (an empty line) > ")
+        self.type("", "/1 -", "/to 1")
+        self.assertEqual(self.screen.prompt, "[1] > ")
+        self.assertEqual(self.peer.lines(), ["yes", "-"])
+        self.hear("again?")
+        self.assertEqual(self.screen.prompt, "[1] again? > ")
+        self.peer.reset()
+        self.flow()
+        self.assertEqual(self.screen.prompt, "[1] > ")
+
+    def late(self):
+        """Begin to answer the first line, and do so when the second waits."""
+        self.assertEqual(self.screen.prompt, "[1] waits no more: first > ")
+        self.hear("second")
+        self.peer.lines()
+        self.seen()
+        self.enter()
+        self.assertEqual(self.peer.lines(), [])
+        self.assertIn("* that line of [1] waits no more: not sent", self.seen())
+        self.assertEqual(self.screen.typed, "for the first")
+        self.assertEqual(self.screen.prompt, "[1] second > ")
+        self.screen.type("for the second")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["for the second"])
+
+    def test_the_script_answers_while_somebody_types(self):
+        self.hold("first")
+        self.screen.type("for the first")
+        self.clock.advance(61)
+        self.flow()
+        self.late()
+
+    def test_another_operator_answers_while_somebody_types(self):
+        self.hold("first")
+        self.screen.type("for the first")
+        self.other("answer 1 theirs")
+        self.late()
+
+    def test_the_conversation_ends_while_somebody_types(self):
+        second = MemoryPeer(self.served, self.clock, 40001)
+        self.hold("first")
+        self.type("/hold 2 60")
+        second.say("of another")
+        self.screen.type("for the first")
+        self.peer.reset()
+        self.flow()
+        self.enter()
+        self.assertEqual(second.lines(), [])
+        self.assertEqual(self.screen.typed, "for the first")
+        self.assertIn("* there is no conversation 1; list tells them: not sent", self.seen())
+        self.enter()
+        self.assertEqual(second.lines(), ["for the first"])
+
+    def test_a_line_that_comes_while_somebody_types(self):
+        self.hold()
+        self.screen.type("for nobody")
+        self.hear("first")
+        self.assertEqual(self.screen.prompt, "> ")
+        self.enter()
+        self.assertEqual(self.peer.lines(), [])
+        self.assertIn("no line waited when you began to type: not sent", self.seen()[-1])
+        self.assertEqual(self.screen.prompt, "[1] first > ")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["for nobody"])
+
+    def test_to_name_a_conversation_is_for_the_line_that_waited_there(self):
+        self.hold("first")
+        self.screen.type("/1 late")
+        self.other("answer 1 theirs")
+        self.hear("second")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["theirs"])
+        self.assertEqual(self.screen.typed, "/1 late")
+        self.screen.type("/1.2 named")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["named"])
+        self.screen.type("/1 unasked")
+        self.hear("third")
+        self.enter()
+        self.assertEqual(self.peer.lines(), [])
+        self.assertIn("* a line of [1] has begun to wait meanwhile: not sent", self.seen())
+
+    def test_what_cannot_be_given_back_is_shown(self):
+        self.hold("first")
+        self.screen.type("for the\x1b first")
+        self.other("answer 1 theirs")
+        self.screen.enter()
+        self.screen.type("something else")
+        self.flow()
+        words = "* that line of [1] waits no more: not sent: for the\\x1b first"
+        self.assertIn(words, self.seen())
+        self.assertEqual(self.screen.typed, "something else")
+
+    def test_of_several_lines_one_is_an_answer(self):
+        self.hold("first", "second")
+        self.screen.type("one\ntwo\nthree")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["one"])
+        self.assertEqual(self.screen.typed, "two\nthree")
+        self.assertIn("the line before it is an answer; this was not sent", self.seen()[0])
+        self.screen.type("/to 1\n/release 1\na\nb")
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["SECOND", "a", "b"])
+
+    def test_events_that_were_missed(self):
+        self.hold("first")
+        self.screen.typist._dialogue.received(
+            b'EVENT {"event":"answered","id":1,"line":1,"by":"script"}\nEVENT {"missed":3}\n'
+        )
+        self.assertEqual(self.screen.prompt, "> ")
+        self.flow()
+        self.assertEqual(self.screen.prompt, "[1] first > ")  # it has asked again
 
     def test_a_chosen_conversation(self):
         self.attach()
@@ -212,7 +360,7 @@ class AttachedTest(OperatorCase):
 
     def test_the_help_names_what_there_is(self):
         words = {word.strip(",;/") for word in HELP.split() if word.startswith("/")}
-        self.assertEqual(words - {"3", "all", "to", "text", ""} - set(COMMANDS), set())
+        self.assertEqual(words - {"3", "3.7", "all", "to", "text", ""} - set(COMMANDS), set())
 
     def test_the_person_leaves(self):
         self.attach()
@@ -350,6 +498,7 @@ EVENT = st.fixed_dictionaries(
     },
     optional={
         "seconds": JSON,
+        "line": JSON,
         "waiting": JSON,
         "id": JSON,
         "text": JSON,
@@ -369,8 +518,22 @@ class ShownTest(SynchronousTestCase):
         self.assertEqual(told(event), "[1] < \\x1b[2J\\u202e\\x0a\\")
         self.assertEqual(told({"missed": 3})[:19], "* 3 events were mis")
 
+    def test_lines_in_the_prompt(self):
+        for line, shown in (
+            ("", "(an empty line)"),
+            ("x" * 40, "x" * 40),
+            ("x" * 41, "x" * 39 + "…"),
+            ("世" * 21, "世" * 19 + "…"),
+            ("\x1b[2J\u202e", r"\x1b[2J\u202e"),
+        ):
+            self.assertEqual(cut(line), shown)
+
     @given(EVENT)
     def test_any_event(self, event):
+        aims = Aims()
+        aims.begin([event])
+        aims.happened(event)
+        self.assertEqual(escape(aims.prompt).replace("\\\\", "\\"), aims.prompt)
         for shown in (told(event), conversation(event), plainly(event)):
             self.assertTrue(shown.isprintable() or "\x1b" not in shown)
             self.assertNotIn("\n", shown)

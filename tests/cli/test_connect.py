@@ -165,9 +165,30 @@ class FakeScreen:
         self.lines = []
         self.typist = None
         self.closed = False
+        self.prompt = "> "
+        self.typed = ""  # and not given yet
 
     def start(self, typist):
         self.typist = typist
+
+    def ask(self, prompt, answers):
+        self.prompt = prompt
+
+    def give_back(self, text):
+        if self.typed:
+            return False
+        self.type(text)
+        return True
+
+    def type(self, text):
+        """Begin to type something."""
+        self.typed = text
+        self.typist.typing(bool(text))
+
+    def enter(self):
+        """Give what was typed."""
+        typed, self.typed = self.typed, ""
+        self.typist.typed(typed)
 
     def show(self, lines):
         self.lines += lines

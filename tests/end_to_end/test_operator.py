@@ -7,6 +7,8 @@ import os
 import signal
 import urllib.error
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
@@ -16,6 +18,7 @@ from .programs import HOST, Client, require_module, script
 
 EDITOR = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "100", "LINES": "24"}
 TOKEN = "0123456789abcdef"
+BEARER = f"Bearer {TOKEN}"
 
 SCRIPT = """\
 greeting = "220 ready"
@@ -118,7 +121,8 @@ def test_a_person_at_a_terminal(mock, where, cli, terminal, tmp_path):
         sees(r"\[1\] \* held: each line waits 60 s")
         peer.say("who is 世界?\x1b[2J\n".encode())
         sees(r"\[1\] < who is 世界\?\\x1b\[2J\r\n")
-        sees(r"\[1\] \* it waits 60 s")
+        sees(r"\[1\] \* line 2 waits 60 s")
+        sees(r"\[1\] who is 世界\?\\x1b\[2J >")
         assert other.ask(b"hello\n") == b"hi\n"  # nobody else has to wait
         sees(r"\[2\] > hi")
         type("a person\r")
@@ -147,6 +151,72 @@ def test_a_person_at_a_terminal(mock, where, cli, terminal, tmp_path):
     assert rule.replies == (("a person", "closing soon"),)
 
 
+def typed_for_the_first(server, where, cli, terminal, answered):
+    """Let a person type an answer, and somebody else be faster.
+
+    Args:
+        answered: lets the first line be answered; given an operator.
+    """
+    program = person(cli, terminal, where)
+    sees, type = terminal.screen.expect, terminal.type
+    with Client(server.port) as peer, Operator(where.removeprefix("unix:")) as other:
+        sees(r"\[1\] \* connected")
+        type("/hold 1 600\r")
+        sees(r"\* held")
+        peer.say(b"first\n")
+        sees(r"\[1\] first >")
+        type("Ω")
+        sees("Ω")
+        answered(other)
+        assert peer.line() in (b"FIRST\n", b"theirs\n")
+        sees(r"\[1\] waits no more: first > Ω")
+        assert other.do("hold 1 600")[1] == "OK"
+        peer.say(b"second\n")
+        sees(r"\[1\] \* line 2 waits 600 s")
+        type(" for the first\r")
+        sees(r"\* that line of \[1\] waits no more: not sent")
+        sees(r"\[1\] second > Ω for the first")
+        waiting = other.do("list")[0][0]["waiting"]
+        assert [(each["line"], each["text"]) for each in waiting] == [(2, "second")]
+        type(", and sent\r")
+        assert peer.line().decode() == "Ω for the first, and sent\n"
+        type("\x04")
+        assert program.wait() == 0
+
+
+def test_the_script_answers_while_a_person_types(serve, where, cli, terminal):
+    server = serve("--protocol", "str.upper", "--operator", where)
+    typed_for_the_first(server, where, cli, terminal, lambda other: other.do("release 1"))
+
+
+def test_another_operator_answers_while_a_person_types(serve, where, cli, terminal):
+    server = serve("--protocol", "str.upper", "--operator", where)
+    typed_for_the_first(server, where, cli, terminal, lambda other: other.do("answer 1 theirs"))
+
+
+def test_a_person_without_a_line_editor(serve, where, cli, terminal):
+    server = serve("--protocol", "str.upper", "--operator", where)
+    program = cli("attach", where, terminal=terminal, env={"TERM": "dumb"})
+    sees, type = terminal.screen.expect, terminal.type
+    sees("attached to")
+    with Client(server.port) as peer, Operator(where.removeprefix("unix:")) as other:
+        sees(r"\[1\] \* connected")
+        assert other.do("hold 1 600")[1] == "OK"
+        peer.say(b"first\n")
+        sees(r"\n\[1\] first > \r\n")
+        assert other.do("answer 1 theirs")[1] == "OK"
+        assert peer.line() == b"theirs\n"
+        sees(r"\[1\] waits no more: first > \r\n")
+        peer.say(b"second\n")
+        sees(r"\[1\] \* line 2 waits 600 s")
+        type("for the first\n")
+        sees(r"\* that line of \[1\] waits no more: not sent: for the first\r\n")
+        type("for the second\n")
+        assert peer.line() == b"for the second\n"
+        type("\x04")
+        assert program.wait() == 0
+
+
 def test_a_person_who_is_killed_blocks_nobody(serve, where, cli, terminal):
     server = serve("--protocol", "str.upper", "--operator", where)
     program = person(cli, terminal, where)
@@ -155,7 +225,7 @@ def test_a_person_who_is_killed_blocks_nobody(serve, where, cli, terminal):
         terminal.type("/hold 1 3600\r")
         terminal.screen.expect(r"\* held")
         peer.say(b"b\n")
-        terminal.screen.expect(r"\* it waits 3600 s")
+        terminal.screen.expect(r"\* line 2 waits 3600 s")
         program.tell(signal.SIGKILL)
         assert peer.line() == b"B\n"
         assert peer.ask(b"c\n") == b"C\n"
@@ -235,7 +305,7 @@ def test_control_while_running(mock, where, tmp_path):
         assert op.do("watch 1")[1] == "OK"
         peer.say(b"question\n")
         assert [op.event()["event"] for _ in range(2)] == ["line", "waiting"]
-        assert op.do("answer 1 by hand")[0] == [{"id": 1, "answered": True}]
+        assert op.do("answer 1.4 by hand")[0] == [{"id": 1, "answered": True, "line": 4}]
         assert peer.line() == b"by hand\n"
 
 
@@ -266,6 +336,32 @@ def http(port, method, path, token=TOKEN, body=None):
             return error.code, json.load(error)
 
 
+def head(port, method, path):
+    """The status, the body and the field `Allow` that a method is answered."""
+    with closing(HTTPConnection(HOST, port, timeout=20)) as connection:
+        connection.request(method, f"/operator/{path}", headers={"Authorization": BEARER})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.getheader("Allow")
+
+
+def test_a_body_that_waits_to_be_asked_for(mock, token):
+    """As curl does with long bodies (RFC 9110 section 10.1.1)."""
+    port = mock("--operator", "ws:0", "--operator-token", str(token)).port
+    body = b'{"id": "all", "text": "x"}'
+    for size, first in ((len(body), b"HTTP/1.1 100 "), (70_000, b"HTTP/1.1 413 ")):
+        with Client(port) as client:
+            client.say(
+                f"POST /operator/say HTTP/1.1\r\nHost: {HOST}:{port}\r\n"
+                f"Authorization: {BEARER}\r\nExpect: 100-continue\r\n"
+                f"Content-Length: {size}\r\n\r\n".encode()
+            )
+            assert client.line().startswith(first)
+            if size == len(body):
+                assert client.line() == b"\r\n"
+                client.say(body)
+                assert client.line() == b"HTTP/1.1 200 OK\r\n"
+
+
 def test_over_http_as_json_and_websocket(mock, token, cli):
     require_module("websockets")
     server = mock("--operator", "ws:0", "--operator-token", str(token))
@@ -286,6 +382,8 @@ def test_over_http_as_json_and_websocket(mock, token, cli):
         for method, path, body, expected in (
             ("GET", "nonsense", None, 404),
             ("GET", "reset", None, 405),
+            ("POST", "fault", {"table": {"do": "drop", "name": "\ud800"}}, 400),
+            ("POST", "answer", {"id": 1, "line": 2, "text": "x"}, 400),
             ("POST", "say", {"id": 9, "text": "x"}, 404),
             ("POST", "say", {"id": 1}, 400),
             ("POST", "say", b"[1]", 400),
@@ -295,6 +393,10 @@ def test_over_http_as_json_and_websocket(mock, token, cli):
         ):
             status, told = http(port, method, path, body=body)
             assert (status, told["ok"]) == (expected, False), (method, path, body)
+        assert head(port, "HEAD", "list") == (200, b"", None)
+        assert head(port, "HEAD", "nonsense") == (404, b"", None)
+        assert head(port, "HEAD", "reset") == (405, b"", "POST")
+        assert head(port, "PUT", "list")[::2] == (405, "GET, HEAD, POST")
         for wrong in ("", "wrong", "世".encode().decode("latin-1")):
             assert http(port, "GET", "list", token=wrong)[0] == 401
         line = urllib.request.Request(

@@ -8,6 +8,7 @@ import pytest
 
 from .browsing import MARKUP, Person
 from .programs import Client, Server, script
+from .test_operator import http
 
 TOKEN = "0123456789abcdef"
 
@@ -156,6 +157,66 @@ def test_to_answer_by_hand(operator, peer, service):
     assert learnt["rule"][0]["exact"] == "who is there?"
     operator.page.click("#close")
     assert peer.rest() == b""
+
+
+def hold(operator, peer, seconds):
+    operator.choose(peer)
+    operator.page.fill("#seconds", str(seconds))
+    operator.page.click("#hold [type=submit]")
+    operator.last("note", re.compile(f"held: each line waits {seconds} s"))
+
+
+def too_late(operator, peer):
+    """What was typed for a line that waits no more goes nowhere, and stays."""
+    operator.sees("#target", "first waits no more: nothing is sent")
+    peer.say(b"second\n")
+    operator.talk(peer).get_by_text("1 waits").wait_for()
+    operator.sees("#target", "first waits no more: nothing is sent")
+    operator.page.press("#line", "Enter")
+    operator.sees("#hint", "That line waits no more: it was not sent")
+    assert operator.line == "typed for the first"
+    operator.sees("#target", re.compile("^Enter answers second; in .* s the script does$"))
+    operator.page.press("#line", "Enter")
+    assert peer.line() == b"typed for the first\n"
+    operator.sees("#hint", re.compile("was answered"))
+    assert operator.line == ""
+
+
+def test_the_script_answers_while_somebody_types(operator, peer):
+    hold(operator, peer, 600)
+    peer.say(b"first\n")
+    operator.sees("#send", "Answer")
+    operator.page.fill("#line", "typed for the first")
+    operator.page.click("#release")
+    assert peer.line() == b"502 unknown\n"
+    operator.page.click("#hold [type=submit]")
+    operator.last("note", re.compile("held: each line waits 600 s"))
+    too_late(operator, peer)
+
+
+def test_another_operator_answers_while_somebody_types(operator, peer, service):
+    hold(operator, peer, 600)
+    peer.say(b"first\n")
+    operator.sees("#send", "Answer")
+    operator.page.fill("#line", "typed for the first")
+    id = int(operator.find("#title").inner_text().split()[0])
+    told = http(service.web, "POST", "answer", body={"id": id, "line": 1, "text": "theirs"})
+    assert told == (200, {"ok": True, "data": [{"id": id, "answered": True, "line": 1}]})
+    assert peer.line() == b"theirs\n"
+    too_late(operator, peer)
+
+
+def test_a_line_that_comes_while_somebody_types(operator, peer):
+    hold(operator, peer, 600)
+    operator.page.fill("#line", "for nobody")
+    peer.say(b"first\n")
+    operator.talk(peer).get_by_text("1 waits").wait_for()
+    operator.sees("#target", re.compile("unasked: no line waited when you began to type"))
+    operator.page.press("#line", "Enter")
+    operator.sees("#hint", "A line has begun to wait meanwhile: it was not sent")
+    operator.sees("#target", re.compile("^Enter answers first"))
+    operator.page.press("#line", "Enter")
+    assert peer.line() == b"for nobody\n"
 
 
 def test_to_say_it_to_all(operator, peer, service):

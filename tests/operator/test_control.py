@@ -21,10 +21,11 @@ from twisted_sock.memory import join
 from twisted_sock.operator import control, hub
 from twisted_sock.operator.commands import COMMANDS, Desk
 from twisted_sock.operator.door import Door, read_token
+from twisted_sock.operator.history import LINES
 from twisted_sock.operator.saving import learnt, save
 from twisted_sock.operator.serving import Operator
 from twisted_sock.operator.syntax import Refused
-from twisted_sock.operator.talk import LINES, Taught
+from twisted_sock.operator.talk import Taught
 from twisted_sock.script.model import Fault, Firing, Report, Unmatched
 from twisted_sock.script.reading import parse
 from twisted_sock.testing import MemoryPeer
@@ -222,6 +223,7 @@ class SeeingTest(BenchCase):
     def test_any_line_is_answered_once(self, line):
         bench = Bench()
         op = bench.attach()
+        self.assertEqual(op.ask("unwatch"), ([], "OK"))  # how TLS or HTTP begin is not refused now
         for words in (line, f"say {line}", f"hold {line}", f"fault {line}"):
             op.say(words)
             ends = [each for each in op.lines() if each == "OK" or each.startswith("ERR ")]
@@ -234,8 +236,10 @@ class SteppingInTest(BenchCase):
         self.op.ask("hold 1 60")
         self.peer.say("who are you?", "and now?")
         self.assertEqual(self.peer.lines(), [])
-        self.assertEqual(self.op.ask("list")[0][0]["waiting"], ["who are you?"])
-        self.assertEqual(self.op.ask("say 1 a person")[0], [{"id": 1, "answered": True}])
+        waiting = [{"line": 1, "text": "who are you?", "seconds": 60.0}]
+        self.assertEqual(self.op.ask("list")[0][0]["waiting"], waiting)
+        told = [{"id": 1, "answered": True, "line": 1}]
+        self.assertEqual(self.op.ask("say 1 a person")[0], told)
         self.assertEqual(self.peer.lines(), ["a person"])
         self.assertEqual(self.op.ask("answer 1  still ")[1], "OK")
         self.assertEqual(self.peer.lines(), [" still "])
@@ -244,12 +248,12 @@ class SteppingInTest(BenchCase):
             [
                 ("held", 1, 60.0),
                 ("line", 1, "in", "who are you?"),
-                ("waiting", 1, "who are you?", 60.0),
-                ("answered", 1, "operator"),
+                ("waiting", 1, 1, "who are you?", 60.0),
+                ("answered", 1, 1, "operator"),
                 ("line", 1, "out", "a person", "operator"),
                 ("line", 1, "in", "and now?"),
-                ("waiting", 1, "and now?", 60.0),
-                ("answered", 1, "operator"),
+                ("waiting", 1, 2, "and now?", 60.0),
+                ("answered", 1, 2, "operator"),
                 ("line", 1, "out", " still ", "operator"),
             ],
         )
@@ -334,7 +338,9 @@ class SteppingInTest(BenchCase):
         self.op.ask("hold 1 60")
         self.peer.say("a")
         self.peer.reset()
-        self.assertEqual(self.op.told()[-2:], [("answered", 1, "nobody"), ("closed", 1, "lost")])
+        self.assertEqual(
+            self.op.told()[-2:], [("answered", 1, 1, "nobody"), ("closed", 1, "lost")]
+        )
         self.op.reset()
         self.assertEqual(self.bench.clock.getDelayedCalls(), [])
 
@@ -352,10 +358,89 @@ class SteppingInTest(BenchCase):
         peer, op = bench.peer(), bench.attach()
         op.ask("hold 1 60")
         peer.say("a", "b", "c")
-        self.assertEqual(op.ask("list")[0][0]["waiting"], ["a", "b", "c"])
-        for text in "123":
-            op.ask(f"answer 1 {text}")
-        self.assertEqual(peer.lines(), ["1", "2", "3"])
+        waiting = op.ask("list")[0][0]["waiting"]
+        named = [(each["line"], each["text"]) for each in waiting]
+        self.assertEqual(named, [(1, "a"), (2, "b"), (3, "c")])
+        op.ask("answer 1.3 three")
+        self.assertEqual(peer.lines(), [])  # in the order of the lines
+        op.ask("answer 1 one")
+        self.assertEqual(op.ask("answer 1 two")[0], [{"id": 1, "answered": True, "line": 2}])
+        self.assertEqual(peer.lines(), ["one", "two", "three"])
+
+
+class NamedLineTest(BenchCase):
+    """An answer is for the line that it names, or for none."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.bench.attach()
+        self.op.ask("hold 1 5")
+        self.peer.say("before I hold", "first", "second")
+        self.op.ask("answer 1 -")
+        self.peer.lines()
+
+    def refused(self, command, code="nothing-waits"):
+        data, end = self.op.ask(command)
+        self.assertEqual(data, [])
+        self.assertTrue(end.startswith(f"ERR {code} "), end)
+        self.assertEqual(self.peer.lines(), [])
+
+    def test_the_line_that_is_named(self):
+        told = [{"id": 1, "answered": True, "line": 2}]
+        self.assertEqual(self.op.ask("answer 1.2 mine")[0], told)
+        self.assertEqual(self.op.ask("say 1.3 mine, too")[0], [{**told[0], "line": 3}])
+        self.assertEqual(self.peer.lines(), ["mine", "mine, too"])
+
+    def test_the_script_was_faster(self):
+        self.peer.advance(5.1)
+        self.assertEqual(self.peer.lines(), ["FIRST"])
+        self.refused("answer 1.2 late")
+        self.refused("say 1.2 late")
+        self.assertEqual(self.op.ask("answer 1.3 in time")[1], "OK")
+        self.assertEqual(self.peer.lines(), ["in time"])
+
+    def test_another_operator_was_faster(self):
+        self.other.ask("answer 1 theirs")
+        self.assertEqual(self.peer.lines(), ["theirs"])
+        self.refused("answer 1.2 late")
+        self.refused("say 1.2 late")
+
+    def test_the_peer_has_gone(self):
+        self.peer.reset()
+        self.refused("answer 1.2 late", "no-conversation")
+
+    def test_a_line_that_never_was_or_is_yet_to_come(self):
+        for number in (1, 3, 4, 99):  # 3 is not read yet: one line waits at a time
+            self.refused(f"answer 1.{number} x")
+
+    def test_no_line_by_its_number(self):
+        self.refused("say 1.0 unasked", "line-waits")
+        self.refused("answer 1.0 x")
+        self.op.ask("release 1")
+        self.peer.lines()
+        self.assertEqual(self.op.ask("say 1.0 unasked")[0], [{"id": 1, "answered": False}])
+        self.assertEqual(self.peer.lines(), ["unasked"])
+
+    def test_what_is_no_name(self):
+        for name in ("1.", "1.x", "1.2.3", ".2", "1.-2", "all.2"):
+            self.refused(f"answer {name} x", "usage")
+            self.refused(f"say {name} x", "usage")
+        self.refused("history 1.2", "usage")
+
+    def test_as_json(self):
+        desk = Desk(self.bench.hub, None)
+        for id, line in ((1.2, None), (1, 2.0), ("1.2", None), (1, [2]), ("all", 2), (True, 2)):
+            values = {"id": id, "line": line, "text": "x"}
+            self.assertRaises(Refused, desk.run, "answer", values)
+            self.assertRaises(Refused, desk.run, "say", values)
+        values = {"id": 1, "line": 2, "text": "x"}
+        self.assertEqual(desk.run("answer", values), [{"id": 1, "answered": True, "line": 2}])
+        self.assertEqual(self.peer.lines(), ["x"])
+
+    def test_how_long_it_still_waits(self):
+        self.peer.advance(1.5)
+        waiting = self.op.ask("list")[0][0]["waiting"]
+        self.assertEqual(waiting, [{"line": 2, "text": "first", "seconds": 3.5}])
 
 
 class WalkingAwayTest(BenchCase):
@@ -380,12 +465,47 @@ class WalkingAwayTest(BenchCase):
         self.assertEqual(self.op.ask("answer 1 taken over")[1], "OK")
         self.assertEqual(self.peer.lines(), ["taken over"])
 
-    def test_held_over_http_with_nobody_attached(self):
+    def visit(self, command, **values):
+        """Do something as `pages` does, without being attached."""
+        self.bench.hub.visit()
+        return Desk(self.bench.hub, None).run(command, values)
+
+    def test_who_asks_over_http_is_there_for_a_while(self):
         self.op.close()
-        Desk(self.bench.hub, None).run("hold", {"id": 1, "seconds": 5})
+        self.visit("hold", id=1, seconds=86400)
         self.peer.say("a", "b")
-        self.peer.advance(5.1)
+        self.peer.advance(hub.VISIT - 1)
+        self.visit("list")
+        self.peer.advance(hub.VISIT - 1)
+        self.assertEqual(self.peer.lines(), [])
+        self.peer.advance(1.1)
         self.assertEqual(self.peer.lines(), ["A", "B"])
+        self.assertEqual(self.bench.hub.talks[1].state, "open")
+
+    def test_what_was_held_over_http_waits_for_whoever_is_attached(self):
+        self.visit("hold", id=1, seconds=86400)
+        self.peer.say("a")
+        self.peer.advance(2 * hub.VISIT)
+        self.assertEqual(self.peer.lines(), [])
+        self.op.reset()
+        self.assertEqual(self.peer.lines(), ["A"])
+
+    def test_who_leaves_while_another_asks_over_http(self):
+        self.visit("list")
+        self.op.ask("hold 1 86400")
+        self.peer.say("a")
+        self.op.reset()
+        self.assertEqual(self.peer.lines(), [])
+        self.peer.advance(hub.VISIT + 0.1)
+        self.assertEqual(self.peer.lines(), ["A"])
+
+    def test_nothing_is_left_of_a_visit_when_the_service_stops(self):
+        self.visit("list")
+        self.bench.hub.end()
+        self.visit("list")
+        self.op.reset()
+        self.peer.reset()
+        self.assertEqual(self.bench.clock.getDelayedCalls(), [])
 
     def test_when_the_service_stops(self):
         self.op.ask("hold 1 600")
@@ -646,6 +766,13 @@ class ScriptedTest(BenchCase):
         self.assertRaises(Refused, desk.run, "say", {"id": "1", "text": "a\nb"})
         self.assertRaises(Refused, desk.run, "say", {"id": "1", "text": 5})
         self.assertRaises(Refused, desk.run, "hits", {"extra": 5})
+        for half in ("\ud800", "a\udfffb"):
+            for table in ({"do": "drop", "name": half}, {"do": "drop", "json": {"a": [half]}},
+                          {"do": "drop", half: 1}):  # fmt: skip
+                error = self.assertRaises(Refused, desk.run, "fault", {"table": table})
+                self.assertEqual(error.words, "half of a surrogate pair is no text")
+            self.assertRaises(Refused, desk.run, "say", {"id": "1", "text": half})
+        self.assertEqual(len(self.playing.seen), 1)
 
     def bench_hub(self):
         return hub.Hub(Clock())

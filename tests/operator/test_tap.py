@@ -12,7 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.memory_worlds import MemoryWorld, keeps
 from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
+from twisted_sock.errors import Problem
 from twisted_sock.interfaces import LineApplication
+from twisted_sock.operator import history
+from twisted_sock.operator.history import CHARACTERS, History, Said
 from twisted_sock.operator.hub import Hub
 from twisted_sock.operator.tap import Tap
 from twisted_sock.testing import MemoryPeer
@@ -128,13 +131,13 @@ class TheSameTest(SynchronousTestCase):
         peer, hub = self.tapped(Greeter)
         peer.say("a")
         peer.send(b"\xff\n")
-        said = [(each.way, each.text) for each in hub.talks[1].history]
+        said = [(each.way, each.text) for each in hub.talks[1].history.last()]
         self.assertEqual(said[:6], [
             ("out", "welcome"), ("out", "in"), ("in", "a"), ("out", "unasked"), ("out", "a"),
             ("out", "a"),
         ])  # fmt: skip
         self.assertEqual(said[6:], [("out", "ERR utf8 the line is not valid UTF-8 at byte 0")])
-        self.assertEqual(hub.talks[1].counts, {"in": 1, "out": 6})
+        self.assertEqual(hub.talks[1].history.counts, {"in": 1, "out": 6})
 
     def tapped(self, handler, **limits):
         clock = Clock()
@@ -157,7 +160,7 @@ class TheSameTest(SynchronousTestCase):
         peer, hub = self.tapped(Faulty)
         peer.say("世界")
         self.assertEqual(peer.read(), "世界\n".encode() + b"bad \xffx\ny\n")
-        said = [each.text for each in hub.talks[1].history]
+        said = [each.text for each in hub.talks[1].history.last()]
         self.assertEqual(said, ["世界", "世界", r"bad \xff", "x", "y"])
 
     def test_a_deferred_that_several_wait_for(self):
@@ -197,7 +200,7 @@ class TheSameTest(SynchronousTestCase):
         peer, hub = self.tapped(endless)
         peer.stop_reading()
         peer.say("x")
-        self.assertLess(hub.talks[1].counts["out"], 3000)
+        self.assertLess(hub.talks[1].history.counts["out"], 3000)
         peer.reset()
         self.assertEqual(ends, ["x"])
 
@@ -214,6 +217,128 @@ class TheSameTest(SynchronousTestCase):
         peer.say("x")
         self.assertLess(len(asked), 3000)
         peer.reset()
+
+
+class Pushing(LineProtocol):
+    """Says something before some of its replies.
+
+    Args:
+        makers: what makes the reply to a line, which is their index.
+        pushes: before which of them, and how.
+    """
+
+    def __init__(self, makers, pushes):
+        self.makers = makers
+        self.pushes = pushes
+
+    def lineReceived(self, line):
+        push = self.pushes[int(line) % len(self.pushes)]
+        if push == "line":
+            self.sendLine(f"before {line}")
+        elif push == "lines":
+            self.session.sendLines([f"before {line}", "and more"])
+        elif push == "bytes":
+            self.session.wire.send_bytes(b"bytes\n")
+        elif push == "problem":
+            self.session.tell(Problem(Reason.UPSTREAM, "told"))
+        return self.makers[int(line)]()
+
+
+class PushingMany(Pushing):
+    """The same, and takes many lines at once."""
+
+    def answer_lines(self, lines, replies):
+        for line in lines:
+            reply = self.lineReceived(line)
+            if isinstance(reply, str):
+                replies.append(reply)
+            elif reply is not None:
+                return reply
+        return None
+
+
+class Watching:
+    """Somebody who watches and does not care."""
+
+    full = False
+
+    def tell(self, event):
+        pass
+
+
+PUSHES = st.lists(
+    st.sampled_from(["", "", "line", "lines", "bytes", "problem"]), min_size=1, max_size=4
+)
+
+
+class TheSameHistoryTest(SynchronousTestCase):
+    """What is kept, and counted, is the same whether or not somebody watches."""
+
+    def history(self, handler, count, watched, window=1):
+        clock = Clock()
+        hub = Hub(clock)
+        if watched:
+            hub.watch(Watching())
+        limits = Limits(window=window)
+        peer = MemoryPeer(LineFactory(Tap(handler, hub), limits=limits, reactor=clock), clock)
+        peer.say(*map(str, range(count)))
+        self.assertEqual(hub.talks[1].quiet, not watched)
+        peer.end()
+        [talk] = hub.past
+        lines = [(said.way, " ".join(said.text.split(" ")[:2])) for said in talk.history.last()]
+        heard = [" ".join(line.split(" ")[:2]) for line in peer.lines()]
+        return lines, talk.history.counts, heard
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(REPLIES, min_size=1, max_size=8), PUSHES, st.sampled_from([1, 3]))
+    def test_of_protocols(self, makers, pushes, window):
+        for kind in (Pushing, PushingMany):
+
+            class Made(kind):
+                def __init__(self):
+                    super().__init__(makers, pushes)
+
+            told = self.history(Made, len(makers), True, window)
+            self.assertEqual(self.history(Made, len(makers), False, window), told)
+        self.flushLoggedErrors()
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(REPLIES, min_size=1, max_size=8))
+    def test_of_functions(self, makers):
+        def answer(line):
+            return makers[int(line)]()
+
+        told = self.history(answer, len(makers), True)
+        self.assertEqual(self.history(answer, len(makers), False), told)
+        self.flushLoggedErrors()
+
+    def test_many_lines(self):
+        for count in (1, 99, 100, 101, 1000):
+            lines, counts, heard = self.history(str.lower, count, False)
+            self.assertEqual(counts, {"in": count, "out": count})
+            said = [(way, str(n)) for n in range(count) for way in ("in", "out")]
+            self.assertEqual(lines, said[-history.LINES :])
+            self.assertEqual(len(heard), count)
+
+    def test_what_is_kept_is_bounded(self):
+        kept = History()
+        for length in (0, 1, 10, 1000, 60_000, 1):
+            for _ in range(300):
+                line = "x" * length
+                kept.add_all(1.0, [line] * 3, [line] * 3)
+                kept.add(Said("out", line, 2.0))
+                size = sum(size for size, _, _ in kept._kept)
+                self.assertLess(size, 2 * CHARACTERS + 7 * 60_000)
+                self.assertLess(sum(number for _, number, _ in kept._kept), 3 * history.LINES)
+            last = kept.last()
+            self.assertEqual(len(last), min(history.LINES, CHARACTERS // max(length, 1)))
+        self.assertEqual(kept.counts, {"in": 5400, "out": 7200})
+
+    def test_lines_with_newlines_in_them(self):
+        kept = History()
+        kept.add_all(1.0, ["a", "b\nc"], ["d\ne", "f"])
+        said = [("in", "a"), ("out", "d\ne"), ("in", "b\nc"), ("out", "f")]
+        self.assertEqual([each[:2] for each in kept.last()], said)
 
 
 class WrappedTest(SynchronousTestCase):

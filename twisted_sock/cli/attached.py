@@ -8,16 +8,17 @@ what somebody who is attached has said in its place::
     14:03:15 [3] > HELLO
     > /hold 3 60
     14:03:40 [3] < are you there?
-    14:03:40 [3] * it waits 60 s for an answer: what you type is it
-    > I am
+    14:03:40 [3] * line 7 waits 60 s for an answer
+    [3] are you there? > I am
     14:03:44 [3] >> I am
 
-What was said is shown with control characters as escapes.
+The prompt tells what Enter answers (see `aims`). If that line waits no more, nothing is sent, and
+the person has the text again. What was said is shown with control characters as escapes.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import re
 from collections.abc import Callable
 from time import strftime
 from typing import Any
@@ -25,14 +26,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from twisted_sock.cli.aims import Aim, Aims
 from twisted_sock.cli.command import CommandError, Status
 from twisted_sock.cli.operating import Answer, Dialogue, OperatorOptions
 from twisted_sock.cli.terminal import Screen
-from twisted_sock.display import escape, one_line
+from twisted_sock.cli.told import ANSWERS, conversation, plainly, told
+from twisted_sock.display import one_line, show
 
 HELP = """\
-text          answers the line that has waited longest, or goes to the one chosen with /to
-/3 text       answers conversation 3, or speaks to it
+text          answers the line in the prompt: the one that had waited longest when you began
+/3 text       answers conversation 3, or speaks to it; /3.7 text answers its line 7
 /all text     speaks to all
 /to 3         chooses conversation 3; /to chooses none
 /list         who is there
@@ -49,6 +52,20 @@ Ctrl-D        leave; what you hold is released when nobody is attached any more"
 #: Commands whose first argument is a conversation, which may be the chosen one.
 OF_ONE = ("history", "hold", "release", "close", "abort")
 
+#: A conversation, maybe with one of its lines.
+NAME = re.compile(r"(?a:\d+)(?a:\.\d+)?")
+
+
+#: Why something was not sent, by the code of the answer.
+REFUSALS = {
+    "nothing-waits": "that line of [{}] waits no more",
+    "line-waits": "a line of [{}] has begun to wait meanwhile",
+}
+
+#: Commands that tell something, or nothing; and those whose doing is seen.
+ASKING = ("list", "history", "hits", "unmatched", "faults", "firings", "report")
+QUIET = ("say", "answer", "hold", "release", "close", "abort")
+
 
 class Attached:
     """A person and a service.
@@ -63,9 +80,7 @@ class Attached:
         self._options = options
         self._screen = screen
         self._dialogue = Dialogue(reactor, options, self)
-        self._waiting: deque[int] = deque()  # the conversations whose lines wait
-        self._answered: Counter[int] = Counter()  # by us, and not told of yet
-        self._chosen: int | None = None
+        self._aims = Aims()
         self._ended: Deferred[int] = Deferred()
 
     async def run(self) -> int:
@@ -78,9 +93,7 @@ class Attached:
             await self._dialogue.open()
             talks = await self._dialogue.must("watch")
             self._notice(f"attached to {self._options.endpoint}; /help tells the commands")
-            for talk in talks:
-                self._stamped(conversation(talk))
-                self._waiting += [talk.get("id", 0)] * len(waiting_of(talk))
+            self._show_talks(Answer(talks))
             self._screen.start(self)
             return await self._ended
         finally:
@@ -92,16 +105,13 @@ class Attached:
 
     def happened(self, event: dict[str, Any], line: str) -> None:
         """Something has happened in the service."""
-        kind, number = event.get("event"), event.get("id")
-        if kind == "waiting" and isinstance(number, int):
-            self._waiting.append(number)
-        elif kind == "answered" and isinstance(number, int):
-            self._no_longer(number)
-        elif kind == "closed":
-            self._waiting = deque(each for each in self._waiting if each != number)
         words = told(event)
         if words:
             self._stamped(words)
+        if "missed" in event:
+            self._ask_anew()
+        self._aims.happened(event)
+        self._show_aim()
 
     def over(self, error: CommandError) -> None:
         """The connection is gone."""
@@ -109,13 +119,24 @@ class Attached:
 
     # What the screen tells (see `terminal.Typist`).
 
+    def typing(self, begun: bool) -> None:
+        """A line is being typed, or nothing is there of it any more."""
+        if begun:
+            self._aims.pin()
+        else:
+            self._aims.unpin()
+        self._show_aim()
+
     def typed(self, text: str) -> None:
-        """A line was typed, or some were pasted."""
-        for line in text.split("\n"):
-            if line.startswith("//") or not line.startswith("/"):
-                self._say(line.removeprefix("/") if line.startswith("//") else line)
-            else:
-                self._command(line[1:])
+        """A line was typed, or some were pasted: one of them answers, the rest is given back."""
+        rest = text.split("\n")
+        done = True
+        while rest and done:
+            done = self._do(rest.pop(0))
+        self._aims.unpin()
+        self._show_aim()
+        if rest:
+            self._give_back("\n".join(rest), "the line before it is an answer; this was not sent")
 
     def ended(self) -> None:
         """The person leaves."""
@@ -139,51 +160,104 @@ class Attached:
 
     # Inside.
 
-    def _say(self, text: str) -> None:
-        """Answer the line that waits, or speak to the chosen conversation."""
-        if self._chosen is not None:
-            self._ask(f"say {self._chosen} {text}")
-        elif self._waiting:
-            number = self._waiting.popleft()
-            self._answered[number] += 1
-            self._ask(f"answer {number} {text}")
-        elif text:
-            self._notice("no line waits; /3 text speaks to conversation 3, /to 3 chooses it")
+    def _do(self, line: str) -> bool:
+        """Do as is typed.
 
-    def _no_longer(self, number: int) -> None:
-        """A line of a conversation waits no more, as we may know."""
-        if self._answered[number]:
-            self._answered[number] -= 1
-        elif number in self._waiting:
-            self._waiting.remove(number)
+        Returns:
+            Whether the next line can be, too: not when it may be meant for what this one was.
+        """
+        if not line:
+            return True
+        if line.startswith("/") and not line.startswith("//"):
+            self._command(line[1:])
+            return True
+        aim = self._aims.aim
+        if aim is not None:
+            self._say(aim, line.removeprefix("/"), line)
+            return not aim.line
+        words = "no line waited when you began to type: not sent; /3 text speaks to 3"
+        self._give_back(line, words)
+        return False
+
+    def _say(self, aim: Aim, text: str, typed: str) -> None:
+        """Answer a line, or speak to a conversation.
+
+        Args:
+            aim: where.
+            text: what to say.
+            typed: what the person has typed.
+        """
+        self._aims.spend(aim)
+
+        def refused(answer: Answer) -> None:
+            if answer.code:
+                words = REFUSALS.get(answer.code, answer.words).format(aim.talk)
+                self._give_back(typed, f"{words}: not sent")
+
+        self._ask(f"say {aim.name} {text}", refused)
+
+    def _show_aim(self) -> None:
+        """Let the person see where goes what they type."""
+        aim = self._aims.aim
+        self._screen.ask(self._aims.prompt, aim is not None and bool(aim.line))
+
+    def _give_back(self, text: str, why: str) -> None:
+        """Tell that something was not sent, and let the person have it again."""
+        if not text or self._screen.give_back(text):
+            self._notice(why)
+        else:
+            self._stamped(f"* {one_line(why)}: {show(text)}")
 
     def _command(self, text: str) -> None:
         name, _, rest = text.partition(" ")
+        chosen = self._aims.chosen
         if name == "help":
             self._screen.show(HELP.split("\n"))
         elif name == "to":
             self._choose(rest.strip())
         elif name in ("quit", "exit"):
             self.ended()
-        elif name == "all" or name.isdecimal():
-            self._ask(f"say {name} {rest}")
-        elif name in OF_ONE and not rest and self._chosen is not None:
-            self._ask(f"{name} {self._chosen}")
+        elif NAME.fullmatch(name):
+            talk, _, line = name.partition(".")
+            aim = Aim(int(talk), int(line)) if line else self._aims.at(int(talk))
+            self._say(aim, rest, f"/{text}")
+        elif name == "all":
+            self._obey(f"say all {rest}")
+        elif name in OF_ONE and not rest and chosen is not None:
+            self._obey(f"{name} {chosen}")
         else:
-            self._ask(text)
+            self._obey(text)
 
     def _choose(self, text: str) -> None:
         if text and not (text.isascii() and text.isdecimal()):
             self._notice("/to 3 chooses conversation 3, /to none")
             return
-        self._chosen = int(text) if text else None
+        self._aims.chosen = int(text) if text else None
         self._notice(f"what you type goes to [{text}]" if text else "no conversation is chosen")
 
-    def _ask(self, command: str) -> None:
-        name = command.partition(" ")[0]
-        asked = self._dialogue.ask(command)
+    def _ask(self, command: str, then: Callable[[Answer], None]) -> None:
         # What fails with the connection is told by `over`.
-        asked.addCallbacks(self._show_answer, lambda _: None, (name,))
+        self._dialogue.ask(command).addCallbacks(then, lambda _: None)
+
+    def _obey(self, command: str) -> None:
+        """Do a command, and show what is answered."""
+        name = command.partition(" ")[0]
+        self._ask(command, lambda answer: self._show_answer(answer, name))
+
+    def _ask_anew(self) -> None:
+        """Something was missed: see what waits now."""
+
+        def anew(answer: Answer) -> None:
+            self._aims.begin(answer.data)
+            self._show_aim()
+
+        self._ask("list", anew)
+
+    def _show_talks(self, answer: Answer) -> None:
+        self._aims.begin(answer.data)
+        self._show_aim()
+        for talk in answer.data:
+            self._stamped(conversation(talk))
 
     def _show_answer(self, answer: Answer, name: str) -> None:
         if answer.code:
@@ -205,91 +279,3 @@ class Attached:
     def _end(self, result: int | Failure) -> None:
         if not self._ended.called:
             self._ended.callback(result)
-
-
-# What is shown. What comes is taken for what it says, but never trusted to be there.
-
-
-def conversation(talk: dict[str, Any]) -> str:
-    """One conversation in a list."""
-    who = f" ({talk['who']})" if talk.get("who") else ""
-    waits = "".join(f"; waits: {line}" for line in waiting_of(talk))
-    counts = f"{talk.get('in')} in, {talk.get('out')} out"
-    words = f"[{talk.get('id')}] {talk.get('peer')}{who} {talk.get('state')}, {counts}{waits}"
-    return _safe(words)
-
-
-def waiting_of(talk: dict[str, Any]) -> list[Any]:
-    """The lines of a conversation that wait."""
-    waiting = talk.get("waiting")
-    return waiting if isinstance(waiting, list) else []
-
-
-def told(event: dict[str, Any]) -> str:
-    """One event; empty for those that are seen from others."""
-    if "missed" in event:
-        return _safe(f"* {event['missed']} events were missed: they came faster than they went")
-    words = EVENTS.get(str(event.get("event")), plainly)(event)
-    return _safe(f"[{event.get('id')}] {words}") if words else ""
-
-
-def said(line: dict[str, Any]) -> str:
-    """A line of a conversation."""
-    mark = "<" if line.get("way") == "in" else ">>" if line.get("by") else ">"
-    return f"{mark} {line.get('text')}"
-
-
-def plainly(data: dict[str, Any]) -> str:
-    """Data of any kind."""
-    return _safe("  ".join(f"{key}: {value}" for key, value in data.items()))
-
-
-def _safe(text: str) -> str:
-    """A text that can be shown: one that is escaped already stays as it is."""
-    return escape(text).replace("\\\\", "\\")
-
-
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _answered_by(event: dict[str, Any]) -> str:
-    by = event.get("by")
-    if by == "script":
-        return "* nobody has answered: the script does"
-    return "" if by == "operator" else "* it waits no more"
-
-
-def _opened(event: dict[str, Any]) -> str:
-    who = f" ({event['who']})" if event.get("who") else ""
-    return f"* connected from {event.get('peer')}{who}"
-
-
-EVENTS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "opened": _opened,
-    "line": said,
-    "waiting": lambda event: (
-        f"* it waits {_number(event.get('seconds'))} s for an answer: what you type is it"
-    ),
-    "answered": _answered_by,
-    "held": lambda event: (
-        f"* held: each line waits {_number(event.get('seconds'))} s for an answer"
-    ),
-    "released": lambda event: "* released: the script answers",
-    "closed": lambda event: f"* ended: {event.get('reason')}",
-}
-
-ANSWERS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "list": conversation,
-    "history": lambda line: _safe(f"  {said(line)}"),
-    "say": lambda data: "",
-    "answer": lambda data: "",
-    "hold": lambda data: "",
-    "release": lambda data: "",
-    "close": lambda data: "",
-    "abort": lambda data: "",
-}
-
-#: Commands that tell something, or nothing; and those whose doing is seen.
-ASKING = ("list", "history", "hits", "unmatched", "faults", "firings", "report")
-QUIET = ("say", "answer", "hold", "release", "close", "abort")

@@ -142,7 +142,7 @@ def make_screen(reactor: Any, name: str, history: bool) -> Screen:
         from twisted_sock.cli.editor import Editor
 
         return Editor(history=history)
-    from twisted_sock.cli.terminal import PlainScreen
+    from twisted_sock.cli.plain import PlainScreen
 
     if find_spec("prompt_toolkit") is None:
         hint = "no line editor: pip install 'twisted_sock[cli]' brings one"

@@ -41,6 +41,9 @@ class Editor:
         self._typing: asyncio.Task[None] | None = None
         self._typist: Typist | None = None
         self._history = history
+        self._prompt = PROMPT
+        self._begin = ""  # what the next line begins with
+        self._session: PromptSession[str] | None = None
 
     def start(self, typist: Typist) -> None:
         """Let the person type."""
@@ -52,6 +55,8 @@ class Editor:
             except OSError as error:
                 self._tell_history(error)
         session: PromptSession[str] = PromptSession(history=kept, enable_suspend=True)
+        session.default_buffer.on_text_changed += lambda text: typist.typing(bool(text.text))
+        self._session = session
         self._typing = asyncio.ensure_future(self._type(session, typist))
 
     def show(self, lines: list[str]) -> None:
@@ -63,6 +68,24 @@ class Editor:
         if self._showing is None:
             self._showing = asyncio.ensure_future(self._show())
 
+    def ask(self, prompt: str, answers: bool) -> None:
+        """Show this from now on before what is typed."""
+        if prompt != self._prompt:
+            self._prompt = prompt
+            if self._session is not None:
+                self._session.app.invalidate()
+
+    def give_back(self, text: str) -> bool:
+        """Put back what was typed, where nothing else is typed yet."""
+        if self._session is None or not self._session.app.is_running:
+            self._begin = text
+            return True
+        line = self._session.default_buffer
+        if line.text:
+            return False
+        line.insert_text(text)
+        return True
+
     def close(self) -> Deferred[None]:
         """Leave the terminal as it was found."""
         return Deferred.fromFuture(asyncio.ensure_future(self._close()))
@@ -70,7 +93,13 @@ class Editor:
     async def _type(self, session: PromptSession[str], typist: Typist) -> None:
         try:
             while True:
-                typist.typed(await session.prompt_async(PROMPT, set_exception_handler=False))
+                begin, self._begin = self._begin, ""
+                if begin:
+                    typist.typing(True)
+                typed = await session.prompt_async(
+                    lambda: self._prompt, default=begin, set_exception_handler=False
+                )
+                typist.typed(typed)
         except EOFError:
             typist.ended()
         except KeyboardInterrupt:

@@ -8,29 +8,24 @@ our own::
     14:03:15 < HELLO!
     14:03:40 * the peer has closed the connection; reconnecting in 0.7 s ...
 
-A `Screen` is where lines are typed and shown: the line editor, or the bare terminal.
+A `Screen` is where lines are typed and shown: the line editor (`editor`), or the bare terminal
+(`plain`).
 """
 
 from __future__ import annotations
 
-import os
 from time import strftime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.stdio import StandardIO
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_sock.cli.command import CommandError, Status
 from twisted_sock.cli.link import State
 from twisted_sock.cli.showing import make_shower
 from twisted_sock.display import escape, one_line
-from twisted_sock.framing import make_framer
 from twisted_sock.interfaces import Peer
-from twisted_sock.settings import LinePolicy
 
 if TYPE_CHECKING:
     from twisted_sock.cli.talking import TalkOptions
@@ -41,6 +36,9 @@ LAST_WORDS = 3.0
 
 class Typist(Protocol):
     """What a screen tells: what the person does, and how fast it can show."""
+
+    def typing(self, begun: bool) -> None:
+        """A line is being typed, or nothing is there of it any more."""
 
     def typed(self, text: str) -> None:
         """A line was typed, or pasted: then it may be several."""
@@ -69,6 +67,21 @@ class Screen(Protocol):
 
     def show(self, lines: list[str]) -> None:
         """Show some lines, without disturbing what is being typed."""
+
+    def ask(self, prompt: str, answers: bool) -> None:
+        """Show this from now on before what is typed.
+
+        Args:
+            prompt: what.
+            answers: whether what is typed is for something that is in it.
+        """
+
+    def give_back(self, text: str) -> bool:
+        """Put back what was typed.
+
+        Returns:
+            Whether it stands there again; else something else does.
+        """
 
     def close(self) -> Deferred[None]:
         """Leave the terminal as it was found; returns what fires when everything is shown."""
@@ -155,6 +168,9 @@ class Conversation:
 
     # What the screen tells.
 
+    def typing(self, begun: bool) -> None:
+        """A line is being typed; it goes to the peer whatever happens meanwhile."""
+
     def typed(self, text: str) -> None:
         """A line was typed, or some were pasted."""
         if self._link.state is not State.OPEN:
@@ -215,77 +231,3 @@ class Conversation:
             self._last_words.cancel()
         self._link.abort()
         await self._screen.close()
-
-
-@implementer(IHalfCloseableProtocol)
-class PlainScreen(TwistedProtocol):
-    """The bare terminal, for want of a line editor.
-
-    Args:
-        reactor: the reactor.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._framer = make_framer(LinePolicy(delimiter="lf", max_line=0, invalid="replace"))
-        self._typist: Typist
-        self._stdio: Any = None
-        self._closed: Deferred[None] = Deferred()
-
-    def start(self, typist: Typist) -> None:
-        """Let the person type."""
-        self._typist = typist
-        self._stdio = StandardIO(self, reactor=self._reactor)
-        self._stdio.registerProducer(_Flow(typist), True)
-
-    def show(self, lines: list[str]) -> None:
-        """Show some lines."""
-        data = "".join(f"{line}\n" for line in lines).encode()
-        if self._stdio is None:
-            os.write(1, data)
-        else:
-            self._stdio.write(data)
-
-    def close(self) -> Deferred[None]:
-        """Leave the terminal as it was found."""
-        if self._stdio is None:
-            self._closed.callback(None)
-        else:
-            self._stdio.unregisterProducer()
-            self._stdio.loseConnection()
-        return self._closed
-
-    def dataReceived(self, data: bytes) -> None:
-        """Something was typed."""
-        self._give(self._framer.feed(data))
-
-    def readConnectionLost(self) -> None:
-        """The person says no more."""
-        self._give(self._framer.end())
-        self._typist.ended()
-
-    def writeConnectionLost(self) -> None:
-        """The terminal is gone."""
-        self._typist.interrupted()
-
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        """Everything is shown."""
-        os.set_blocking(0, True)
-        if not self._closed.called:
-            self._closed.callback(None)
-
-    def _give(self, runs: list[Any]) -> None:
-        for run in runs:
-            for line in run if isinstance(run, list) else ():
-                self._typist.typed(line)
-
-
-class _Flow:
-    """A typist as a producer: what it produces is what comes from the peer."""
-
-    def __init__(self, typist: Typist) -> None:
-        self.pauseProducing = typist.pauseProducing
-        self.resumeProducing = typist.resumeProducing
-
-    def stopProducing(self) -> None:
-        """The terminal is gone, as the screen will tell."""

@@ -143,12 +143,21 @@ class Exchange(Request):
 
     def converse(self) -> None:
         """Answer with a conversation."""
-        channel, head = self.channel, self.head
+        channel = self.channel
         self.opening = self._head()  # now, as nothing may fail when there is a conversation
-        expects = head.first("expect").lower() == "100-continue"
-        self.expects = expects and head.version == "HTTP/1.1"
+        self._see_whether_it_expects()
         self.talk = channel.talk = Post(channel.owner, self, channel.asker)
         self.talk.begin()
+        self._invite()
+
+    def gather(self, body: Any) -> None:
+        """Let something else than a conversation take the body.
+
+        Args:
+            body: takes it; has the methods of a `Post` but `begin`.
+        """
+        self.talk = self.channel.talk = body
+        self._see_whether_it_expects()
         self._invite()
 
     def _head(self) -> bytes:
@@ -156,6 +165,10 @@ class Exchange(Request):
         # Nginx would hold the answer back until it has much of it.
         headers = [*TEXT, *self.channel.shared, ("X-Accel-Buffering", "no"), *coding]
         return head(200, headers, not self.channel.persistent)
+
+    def _see_whether_it_expects(self) -> None:
+        expects = self.head.first("expect").lower() == "100-continue"
+        self.expects = expects and self.head.version == "HTTP/1.1"
 
     def _invite(self) -> None:
         """Ask for the body, where that is waited for (RFC 9110 section 10.1.1)."""

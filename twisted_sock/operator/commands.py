@@ -15,10 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from twisted_sock.errors import ScriptError
+from twisted_sock.operator.history import said_fields
 from twisted_sock.operator.hub import Hub
+from twisted_sock.operator.naming import (
+    AN_ID,
+    answered,
+    described,
+    line_waits,
+    no_talk,
+    number,
+    waits,
+)
 from twisted_sock.operator.saving import save
 from twisted_sock.operator.syntax import Command, Data, Refused
-from twisted_sock.operator.talk import Talk, said_fields
+from twisted_sock.operator.talk import Talk
 from twisted_sock.script.model import Scripted
 from twisted_sock.script.reading import parse_fault
 
@@ -80,31 +90,42 @@ class Desk:
     def listing(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """The conversations that go on."""
         for talk in list(self.hub.talks.values()):
-            yield described(talk)
+            yield described(talk, self.hub.now())
 
     def history(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """What was said last."""
-        number = self._number(values["id"])
-        talk = self.hub.find(number)
+        wanted = number(values["id"], AN_ID)
+        talk = self.hub.find(wanted)
         if talk is None:
-            raise no_talk(number)
-        for said in list(talk.history):
-            yield said_fields(said)
+            raise no_talk(wanted)
+        yield from map(said_fields, talk.history.last())
 
     def say(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Answer, or say something unasked."""
-        text = self._line(values["text"])
+        text, line = self._text(values["text"]), self._line_of(values)
+        if line:
+            yield from self.answer(values)
+            return
         for talk in self.talks(values["id"]):
-            yield {"id": talk.number, "answered": talk.say(text)}
+            if line is None and talk.waiting:
+                yield answered(talk, talk.answer(text))
+                continue
+            if talk.waiting:
+                raise line_waits(talk)
+            talk.say(text)
+            yield {"id": talk.number, "answered": False}
 
     def answer(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Answer a line that waits, or say nothing."""
-        text = self._line(values["text"])
-        talks = [talk for talk in self.talks(values["id"]) if talk.waiting]
+        text, line = self._text(values["text"]), self._line_of(values)
+        talks = [talk for talk in self.talks(values["id"]) if waits(talk, line)]
         if not talks:
-            raise Refused("nothing-waits", "no line waits for an answer there")
+            words = "no line waits for an answer there"
+            if line is not None:
+                words = f"line {line} of {values['id']} waits for no answer, or no longer"
+            raise Refused("nothing-waits", words)
         for talk in talks:
-            yield {"id": talk.number, "answered": talk.say(text)}
+            yield answered(talk, talk.answer(text, line))
 
     def hold(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Let lines wait for somebody."""
@@ -210,19 +231,22 @@ class Desk:
         """
         if which == ALL:
             return list(self.hub.talks.values())
-        number = self._number(which)
-        if number not in self.hub.talks:
-            raise no_talk(number)
-        return [self.hub.talks[number]]
+        wanted = number(which, AN_ID)
+        if wanted not in self.hub.talks:
+            raise no_talk(wanted)
+        return [self.hub.talks[wanted]]
 
-    def _number(self, text: Any) -> int:
-        words = str(text)
-        if not (words.isascii() and words.isdigit() and len(words) < 16):
-            raise Refused("usage", "ID is the number of a conversation; list tells them")
-        return int(words)
+    def _line_of(self, values: Mapping[str, Any]) -> int | None:
+        """Which line is meant: its number, 0 for none, or None for whichever waits."""
+        line = values.get("line")
+        if line is None:
+            return None
+        if values["id"] == ALL:
+            raise Refused("usage", "LINE is a line of one conversation, not of all")
+        return number(line, "LINE is the number of a line that waits, or 0 for none; list tells")
 
-    def _line(self, text: Any) -> str:
-        if not isinstance(text, str) or "\n" in text or not _encodable(text):
+    def _text(self, text: Any) -> str:
+        if not isinstance(text, str) or "\n" in text:
             raise Refused("usage", "TEXT is one line of text")
         return text
 
@@ -236,10 +260,6 @@ class Desk:
         return seconds
 
 
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def _table(given: Any) -> dict[str, Any]:
     """The table of a fault: as JSON has it, or an inline table of TOML."""
     if isinstance(given, dict):
@@ -251,24 +271,6 @@ def _table(given: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise Refused("fault", 'TABLE is an inline table of TOML: {do = "drop", nth = 3}')
     return table
-
-
-def described(talk: Talk) -> Data:
-    """A conversation, as lists have it."""
-    return {
-        "id": talk.number,
-        "peer": str(talk.peer),
-        "who": talk.peer.identity,
-        "state": talk.state,
-        "since": round(talk.since, 6),
-        **talk.counts,
-        "waiting": [each.line for each in talk.waiting],
-    }
-
-
-def no_talk(number: int) -> Refused:
-    """There is no such conversation."""
-    return Refused("no-conversation", f"there is no conversation {number}; list tells them")
 
 
 def command_of(name: str) -> Command:
@@ -287,8 +289,8 @@ COMMANDS: dict[str, Command] = {
     "help": Command("", "what can be said", Desk.help, True),
     "list": Command("", "the conversations that go on", Desk.listing, True),
     "history": Command("ID", "the last lines of one, also when it is over", Desk.history, True),
-    "say": Command("ID TEXT...", "answer the line that waits, or say it unasked", Desk.say),
-    "answer": Command("ID TEXT...", "answer the line that waits; say nothing else", Desk.answer),
+    "say": Command("ID[.LINE] TEXT...", "answer the line that waits, or say it unasked", Desk.say),
+    "answer": Command("ID[.LINE] TEXT...", "answer the line that waits, or nothing", Desk.answer),
     "hold": Command("ID [SECONDS]", "let lines wait so long for an answer [30]", Desk.hold),
     "release": Command("ID", "let the script answer again", Desk.release),
     "close": Command("ID", "end a conversation", Desk.close),

@@ -8,8 +8,15 @@ r"""The operator's line protocol.
     > watch
     < OK
     < EVENT {"event":"line","id":1,"way":"in","text":"hello","at":1767225600.0}
-    > say 9 hello
-    < ERR no-conversation there is no conversation 9; list tells them
+    < EVENT {"event":"waiting","id":1,"line":7,"text":"hello","seconds":30.0}
+    > answer 1.7 good day
+    < {"id":1,"answered":true,"line":7}
+    < OK
+    > answer 1.7 too late
+    < ERR nothing-waits line 7 of 1 waits for no answer, or no longer
+
+A line that waits is named by its conversation and its number there: the how-manyth line that the
+peer has said. Without a number, the line that has waited longest is meant.
 
 A command is one line. Its answer is any number of JSON objects, one a line, and then `OK` or
 `ERR <code> <words>`. Events come between answers, never inside one. Somebody who does not read as
@@ -28,8 +35,8 @@ from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import Reply
 from twisted_sock.operator.commands import ALL, Desk
 from twisted_sock.operator.door import Door
-from twisted_sock.operator.hub import encode
 from twisted_sock.operator.syntax import Data, Refused
+from twisted_sock.operator.telling import encode
 from twisted_sock.protocol import LineProtocol
 
 #: Seconds to say the token in, and how often one may be wrong.
@@ -39,6 +46,9 @@ TRIES = 3
 #: Events that wait for a watcher that does not read, and their characters together.
 EVENTS = 1000
 CHARACTERS = 1 << 20
+
+#: Events that are sent at once.
+TOGETHER = 32
 
 #: Seconds until it is looked again whether it does.
 LOOK = 0.1
@@ -57,11 +67,11 @@ class Events:
     Args:
         reactor: the reactor.
         blocked: whether nothing can be sent now.
-        send: sends a line.
+        send: sends some lines.
     """
 
     def __init__(
-        self, reactor: Any, blocked: Callable[[], bool], send: Callable[[str], None]
+        self, reactor: Any, blocked: Callable[[], bool], send: Callable[[list[str]], None]
     ) -> None:
         self._reactor = reactor
         self._blocked = blocked
@@ -71,15 +81,22 @@ class Events:
         self._missed = 0
         self._next: IDelayedCall | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that further ones are missed, until all that wait were told."""
+        return bool(self._missed) or len(self._waiting) >= EVENTS or self._size >= CHARACTERS
+
     def add(self, event: str) -> None:
         """One more has happened."""
-        if self._missed or len(self._waiting) >= EVENTS or self._size + len(event) > CHARACTERS:
-            self._missed += 1
-        else:
-            self._waiting.append(event)
-            self._size += len(event)
-        if self._next is None:
-            self._next = self._reactor.callLater(0, self._go)
+        line = f"EVENT {event}"
+        self._waiting.append(line)
+        self._size += len(line)
+        self._go_soon(0)
+
+    def miss(self) -> None:
+        """One more has happened that is not told."""
+        self._missed += 1
+        self._go_soon(0)
 
     def clear(self) -> None:
         """Forget those that wait."""
@@ -89,18 +106,22 @@ class Events:
             self._next.cancel()
             self._next = None
 
+    def _go_soon(self, seconds: float) -> None:
+        if self._next is None:
+            self._next = self._reactor.callLater(seconds, self._go)
+
     def _go(self) -> None:
         """Send what can be sent."""
         self._next = None
         while self._waiting and not self._blocked():
-            event = self._waiting.popleft()
-            self._size -= len(event)
-            self._send(f"EVENT {event}")
+            some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            self._size -= sum(map(len, some))
+            self._send(some)
         if self._missed and not self._blocked():
             missed, self._missed = self._missed, 0
-            self._send(f"EVENT {encode({'missed': missed})}")
+            self._send([f"EVENT {encode({'missed': missed})}"])
         if self._waiting or self._missed:
-            self._next = self._reactor.callLater(LOOK, self._go)
+            self._go_soon(LOOK)
 
 
 class Control(LineProtocol):
@@ -118,9 +139,8 @@ class Control(LineProtocol):
         self._lobby = lobby
         self._inside = False
         self._wrong = 0
-        self._watched: set[int] | None = set()  # None: all of them
         self._answering = False
-        self._events = Events(desk.hub.reactor, self._blocked, self.sendLine)
+        self._events = Events(desk.hub.reactor, self._blocked, self._send)
 
     def connectionMade(self) -> Reply:
         """Let the owner in; others must say the token."""
@@ -163,15 +183,20 @@ class Control(LineProtocol):
         """The token was not said in time."""
         self._refuse("no token was said in time")
 
-    # What the hub asks and tells (see `Watcher`).
+    # What conversations tell (see `Watcher`).
 
-    def watches(self, number: int) -> bool:
-        """Whether to be told of a conversation."""
-        return self._watched is None or number in self._watched
+    @property
+    def full(self) -> bool:
+        """Whether it has enough for now."""
+        return self._events.full
 
     def tell(self, event: str) -> None:
         """Something has happened."""
         self._events.add(event)
+
+    def miss(self) -> None:
+        """Something has happened that it is not told."""
+        self._events.miss()
 
     # Getting in.
 
@@ -206,7 +231,7 @@ class Control(LineProtocol):
         if name == "watch":
             return self._watch(rest.strip())
         if name == "unwatch":
-            self._watched = set()
+            self._desk.hub.unwatch(self)
             return []
         data = self._desk.run_line(name, rest)
         if name == "help":
@@ -215,11 +240,10 @@ class Control(LineProtocol):
 
     def _watch(self, which: str) -> list[Data]:
         if which in ("", ALL):
-            self._watched = None
+            self._desk.hub.watch(self)
             return self._desk.run("list", {})
         [talk] = self._desk.talks(which)
-        if self._watched is not None:
-            self._watched.add(talk.number)
+        talk.watch(self)
         return []
 
     # Sending.
@@ -233,6 +257,10 @@ class Control(LineProtocol):
             yield "OK"
         finally:
             self._answering = False
+
+    def _send(self, lines: list[str]) -> None:
+        session: Any = self.session
+        session.sendLines(lines)
 
     def _blocked(self) -> bool:
         return self._answering or bool(getattr(self.session, "full", False))

@@ -1,18 +1,20 @@
 """The conversations of a service, and who is attached to it.
 
-Watchers are told of everything as it happens, as JSON: what peers say comes in no other form. When
-the last who was attached is gone, whatever is held is released: who walks away blocks nobody.
+When the last who was attached is gone, whatever is held is released: who walks away blocks nobody.
+Somebody who asks over HTTP has no connection to lose, and counts as gone when nothing was asked
+for a while.
 """
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
 
 from twisted_sock.interfaces import Conversation
 from twisted_sock.operator.talk import Talk, Taught
+from twisted_sock.operator.telling import Watcher
 
 #: Conversations that are over whose history is kept.
 PAST = 20
@@ -20,15 +22,8 @@ PAST = 20
 #: Answers that are kept to be saved.
 TAUGHT = 10_000
 
-
-class Watcher(Protocol):
-    """Somebody who is attached."""
-
-    def watches(self, number: int) -> bool:
-        """Whether to be told of a conversation."""
-
-    def tell(self, event: str) -> None:
-        """Something has happened. Must not wait, and must not raise."""
+#: Seconds that somebody who has asked over HTTP is taken to be there.
+VISIT = 60.0
 
 
 class Hub:
@@ -42,6 +37,7 @@ class Hub:
         past: some that are over.
         attached: who is there.
         taught: what was answered while conversations were held.
+        over: whether the service stops.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -50,13 +46,10 @@ class Hub:
         self.past: deque[Talk] = deque(maxlen=PAST)
         self.attached: list[Watcher] = []
         self.taught: deque[Taught] = deque(maxlen=TAUGHT)
-        self._number = 0
         self.over = False
-
-    @property
-    def manned(self) -> bool:
-        """Whether somebody is attached."""
-        return bool(self.attached)
+        self._number = 0
+        self._watchers: list[Watcher] = []  # of all conversations
+        self._visit: IDelayedCall | None = None
 
     def now(self) -> float:
         """The time, in seconds since 1970."""
@@ -72,16 +65,16 @@ class Hub:
     def opened(self, session: Conversation) -> Talk:
         """A conversation has begun."""
         self._number += 1
-        talk = Talk(self, self._number, session)
+        talk = Talk(self, self._number, session, list(self._watchers))
         self.talks[talk.number] = talk
-        self.tell(talk, "opened", lambda: {"peer": str(talk.peer), "who": talk.peer.identity})
+        talk.tell("opened", peer=str(talk.peer), who=talk.peer.identity)
         return talk
 
     def closed(self, talk: Talk, reason: str) -> None:
         """A conversation is over."""
         if self.talks.pop(talk.number, None) is not None:
             self.past.append(talk)
-            self.tell(talk, "closed", lambda: {"reason": reason})
+            talk.tell("closed", reason=reason)
 
     # What those do who are attached.
 
@@ -91,10 +84,31 @@ class Hub:
 
     def detach(self, watcher: Watcher) -> None:
         """Somebody is there no more; nothing waits for the last who was."""
+        self.unwatch(watcher)
         if watcher in self.attached:
             self.attached.remove(watcher)
-        if not self.attached:
-            self.release_all("nobody")
+            self._release_if_left()
+
+    def visit(self) -> None:
+        """Somebody asks who has no connection to lose: taken to be there for a while."""
+        if self._visit is not None:
+            self._visit.reset(VISIT)
+        elif not self.over:
+            self._visit = self.reactor.callLater(VISIT, self._visit_over)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody what happens from now on, in all conversations."""
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
+            for talk in self.talks.values():
+                talk.watch(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell them no more."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+        for talk in (*self.talks.values(), *self.past):
+            talk.unwatch(watcher)
 
     def teach(self, line: str, answer: str) -> Taught:
         """Keep what somebody has answered."""
@@ -109,23 +123,18 @@ class Hub:
     def end(self) -> None:
         """The service stops: what is held is released, and nothing is held any more."""
         self.over = True
+        if self._visit is not None:
+            self._visit.cancel()
+            self._visit = None
         self.release_all("nobody")
 
-    def tell(self, talk: Talk, event: str, more: Callable[[], dict[str, Any]]) -> None:
-        """Tell watchers of an event.
+    # Inside.
 
-        Args:
-            talk: in which conversation.
-            event: what has happened.
-            more: gives what else there is to tell, if there is somebody to be told.
-        """
-        watchers = [each for each in self.attached if each.watches(talk.number)]
-        if watchers:
-            text = encode({"event": event, "id": talk.number, **more()})
-            for watcher in watchers:
-                watcher.tell(text)
+    def _visit_over(self) -> None:
+        self._visit = None
+        self._release_if_left()
 
-
-def encode(data: Any) -> str:
-    """Data as JSON in one line of ASCII: nothing in it can end the line, or move a cursor."""
-    return json.dumps(data, separators=(",", ":"))
+    def _release_if_left(self) -> None:
+        """Nothing waits for anybody when nobody is there."""
+        if not self.attached and self._visit is None:
+            self.release_all("nobody")

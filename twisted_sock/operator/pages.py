@@ -3,15 +3,15 @@
     GET  /operator/list       200 {"ok":true,"data":[...]}
     POST /operator/say        with the body {"id":3,"text":"hello"}
 
-Each request has a field `Authorization: Bearer TOKEN`. GET is for commands that change nothing,
-POST for all; the body is one object with the arguments, or empty.
+Each request has a field `Authorization: Bearer TOKEN`. GET and HEAD are for commands that change
+nothing, POST is for all; the body is one object with the arguments, or empty.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,6 +28,9 @@ PREFIX = "/operator/"
 
 #: Bytes that the arguments may have.
 MOST = 65536
+
+#: Methods that ask; what HEAD is answered has no body (RFC 9110 section 9.3.2).
+ASKING = ("GET", "HEAD")
 
 #: The status of the answer to what is not done, by its code; others are 400.
 STATUSES = {
@@ -76,8 +79,11 @@ class Pages:
         except Refused as refused:
             answer(exchange, failed(refused))
             return
-        if head.method != "GET" or not asks:
+        if not asks:
             raise refusal(405, Refused("usage", "this takes POST"), ("Allow", "POST"))
+        if head.method not in ASKING:
+            words = "this takes GET, HEAD and POST"
+            raise refusal(405, Refused("usage", words), ("Allow", "GET, HEAD, POST"))
         answer(exchange, self._run(name, {}))
 
     def _check(self, authorization: str) -> None:
@@ -92,12 +98,13 @@ class Pages:
         if int(exchange.head.first("content-length") or 0) > MOST:
             raise too_large()
         body = Body(lambda data: answer(exchange, self._run(name, arguments(data))), exchange)
-        exchange.talk = exchange.channel.talk = cast(Any, body)
+        exchange.gather(body)
 
     def _run(self, name: str, values: Any) -> Answer:
         try:
             if not isinstance(values, dict):
                 raise Refused("usage", "the body is one JSON object with the arguments")
+            self._desk.hub.visit()
             data = self._desk.run(name, values)
         except Refused as refused:
             return failed(refused)

@@ -7,35 +7,16 @@ or when nobody is attached any more.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_sock.interfaces import Conversation, Reply
-
-#: What is kept of a conversation: the last so many lines, of so many characters together.
-LINES = 200
-CHARACTERS = 65536
-
-
-class Said(NamedTuple):
-    """A line that was said.
-
-    Args:
-        way: "in" from the peer, "out" to it.
-        text: the line.
-        at: when, in seconds since 1970.
-        by: "operator" if somebody who is attached has said it; else empty.
-    """
-
-    way: str
-    text: str
-    at: float
-    by: str = ""
+from twisted_sock.operator.history import History, Said, said_fields
+from twisted_sock.operator.telling import Watcher, encode, tell
 
 
 @dataclass(slots=True, eq=False)
@@ -43,14 +24,16 @@ class Waiting:
     """A line that waits for an answer.
 
     Args:
+        number: the how-manyth line of the peer it is, from 1; its name in the conversation.
         line: the line.
         answer: fires with the lines of the answer; with None for the script to answer.
         timer: when it does.
     """
 
+    number: int
     line: str
     answer: Deferred[Any]
-    timer: IDelayedCall | None = None
+    timer: IDelayedCall
 
 
 @dataclass(slots=True)
@@ -75,18 +58,11 @@ class Owner(Protocol):
 
     reactor: Any
 
-    @property
-    def manned(self) -> bool:
-        """Whether somebody is attached."""
-
     def now(self) -> float:
         """The time, in seconds since 1970."""
 
     def teach(self, line: str, answer: str) -> Taught:
         """Keep what somebody has answered."""
-
-    def tell(self, talk: Talk, event: str, more: Callable[[], dict[str, Any]]) -> None:
-        """Tell watchers of an event (see `Hub.tell`)."""
 
 
 class Talk:
@@ -96,44 +72,72 @@ class Talk:
         hub: the hub that it belongs to.
         number: what it is called.
         session: where it takes place.
+        watchers: who is told what happens.
 
     Attributes:
         since: when it began, in seconds since 1970.
-        counts: how many lines went "in" and "out".
-        history: the last of them.
+        history: what was said.
         held: how many seconds a line waits; 0 when it is not held.
         closing: whether somebody has ended it; the peer may still be reading.
-        waiting: the lines that wait, the oldest first.
+        waiting: the lines that wait, the oldest first, by their numbers.
+        quiet: whether nobody is told, and nothing waits: a line needs only to be noted.
     """
 
-    def __init__(self, hub: Owner, number: int, session: Conversation) -> None:
+    def __init__(
+        self, hub: Owner, number: int, session: Conversation, watchers: list[Watcher]
+    ) -> None:
         self._hub = hub
         self._session = session
         self.number = number
         self.peer = session.peer
         self.since = hub.now()
-        self.counts = {"in": 0, "out": 0}
-        self.history: deque[Said] = deque()
-        self._size = 0
+        self.history = History()
         self.held = 0.0
         self.closing = False
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: dict[int, Waiting] = {}
+        self.quiet = not watchers
+        self._watchers = watchers
         self._taught: Taught | None = None
+
+    # Who is told.
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody what happens from now on."""
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
+        self.quiet = False
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell them no more."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+        self._see_whether_quiet()
+
+    def tell(self, event: str, **more: Any) -> None:
+        """Tell that something has happened.
+
+        Args:
+            event: what.
+            more: what else there is to tell.
+        """
+        if self._watchers:
+            data = {"event": event, "id": self.number, **more}
+            tell(self._watchers, lambda: encode(data))
+
+    def _see_whether_quiet(self) -> None:
+        self.quiet = not (self._watchers or self.held)
 
     # What the tap tells.
 
     def note(self, way: str, text: str, by: str = "") -> None:
         """A line was said."""
         said = Said(way, text, self._hub.now(), by)
-        self.counts[way] += 1
-        self.history.append(said)
-        self._size += len(text)
-        while len(self.history) > LINES or self._size > CHARACTERS:
-            self._size -= len(self.history.popleft().text)
-        self._hub.tell(self, "line", lambda: said_fields(said))
+        self.history.add(said)
+        if self._watchers:
+            self.tell("line", **said_fields(said))
 
     def wait(self, line: str, script: Callable[[str], Reply]) -> Deferred[Any]:
-        """Let a line wait for somebody.
+        """Let a line, which was noted, wait for somebody.
 
         Args:
             line: the line.
@@ -142,34 +146,43 @@ class Talk:
         Returns:
             Fires with the answer.
         """
-        answer: Deferred[Any] = Deferred(lambda _: self._forget(waiting, "nobody"))
-        waiting = Waiting(line, answer)
+        number = self.history.counts["in"]
+        answer: Deferred[Any] = Deferred(lambda _: self._given_up(number))
         answer.addCallback(lambda lines: script(line) if lines is None else lines)
-        waiting.timer = self._hub.reactor.callLater(self.held, self._too_late, waiting)
-        self.waiting.append(waiting)
-        self._hub.tell(self, "waiting", lambda: {"text": line, "seconds": self.held})
+        timer = self._hub.reactor.callLater(self.held, self._too_late, number)
+        self.waiting[number] = Waiting(number, line, answer, timer)
+        self.tell("waiting", line=number, text=line, seconds=self.held)
         return answer
 
     # What somebody does who is attached.
 
-    def say(self, text: str) -> bool:
-        """Answer the line that has waited longest; with none, say something unasked.
+    def answer(self, text: str, number: int | None = None) -> int:
+        """Answer a line that waits.
+
+        Args:
+            text: the answer.
+            number: which line; None for the one that has waited longest.
 
         Returns:
-            Whether a line was answered.
+            Which line it was.
+
+        Raises:
+            LookupError: it does not wait, or none does.
         """
-        if self.waiting:
-            first = self.waiting[0]
-            self._taught = self._hub.teach(first.line, text)
-            self._forget(first, "operator")
-            self.note("out", text, "operator")
-            first.answer.callback([text])
-            return True
+        waiting = self._take(next(iter(self.waiting), 0) if number is None else number, "operator")
+        if waiting is None:
+            raise LookupError("the line does not wait")
+        self._taught = self._hub.teach(waiting.line, text)
+        self.note("out", text, "operator")
+        waiting.answer.callback([text])
+        return waiting.number
+
+    def say(self, text: str) -> None:
+        """Say something unasked; while it is held, more of the answer before."""
         if self.held and self._taught is not None:
             self._taught.answer.append(text)
         self._session.sendLine(text)
         self.note("out", text, "operator")
-        return False
 
     @property
     def state(self) -> str:
@@ -179,26 +192,28 @@ class Talk:
     def hold(self, seconds: float) -> None:
         """From now on let each line wait so long."""
         self.held = seconds
-        self._hub.tell(self, "held", lambda: {"seconds": seconds})
+        self.quiet = False
+        self.tell("held", seconds=seconds)
 
     def release(self, by: str = "operator") -> None:
         """Let the script answer again, first the lines that wait."""
         if self.held:
             self.held = 0.0
             self._taught = None
-            self._hub.tell(self, "released", lambda: {"by": by})
-        while self.waiting:
-            self._give_up(self.waiting[0])
+            self.tell("released", by=by)
+        for number in list(self.waiting):
+            self._too_late(number)
+        self._see_whether_quiet()
 
     def close(self) -> None:
         """End the conversation; what waits for an answer gets none."""
         self.held = 0.0
         self.closing = True
         self._session.close()
-        while self.waiting:
-            first = self.waiting[0]
-            self._forget(first, "nobody")
-            first.answer.callback([])
+        for number in list(self.waiting):
+            waiting = self._take(number, "nobody")
+            if waiting is not None:
+                waiting.answer.callback([])
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -206,29 +221,21 @@ class Talk:
 
     # Inside.
 
-    def _too_late(self, waiting: Waiting) -> None:
-        """Nobody has answered in time; when nobody is there, nobody will."""
-        waiting.timer = None
-        self._give_up(waiting)
-        if not self._hub.manned:
-            self.release("nobody")
+    def _too_late(self, number: int) -> None:
+        """Nobody has answered a line, and nobody shall: the script does."""
+        waiting = self._take(number, "script")
+        if waiting is not None:
+            waiting.answer.callback(None)
 
-    def _give_up(self, waiting: Waiting) -> None:
-        self._forget(waiting, "script")
-        waiting.answer.callback(None)
+    def _given_up(self, number: int) -> None:
+        """The session takes no answer any more."""
+        self._take(number, "nobody")
 
-    def _forget(self, waiting: Waiting, by: str) -> None:
-        """A line waits no more."""
-        if waiting not in self.waiting:
-            return
-        self.waiting.remove(waiting)
-        if waiting.timer is not None:
-            waiting.timer.cancel()
-            waiting.timer = None
-        self._hub.tell(self, "answered", lambda: {"by": by})
-
-
-def said_fields(said: Said) -> dict[str, Any]:
-    """A line that was said, as watchers and histories have it."""
-    by = {"by": said.by} if said.by else {}
-    return {"way": said.way, "text": said.text, "at": round(said.at, 6), **by}
+    def _take(self, number: int, by: str) -> Waiting | None:
+        """A line waits no more; returns it, if it did."""
+        waiting = self.waiting.pop(number, None)
+        if waiting is not None:
+            if waiting.timer.active():
+                waiting.timer.cancel()
+            self.tell("answered", line=number, by=by)
+        return waiting

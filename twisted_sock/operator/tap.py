@@ -3,12 +3,16 @@
 A conversation that is not held goes on exactly as without it: whatever a line protocol returns is
 returned in its own kind, and lines are noted as they are taken from it. So they stand in a
 history in the order in which they were said; with `--window` above 1 they may be sent in another.
+
+Lines that are answered at once with one line, while nobody watches, are noted some together: that
+is what nearly all lines of a busy service are, and what `--operator` costs them.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -20,12 +24,12 @@ from twisted_sock.interfaces import (
     LineApplication,
     LineFunction,
     LineReceiver,
-    Peer,
+    LinesFunction,
     Reply,
-    Wire,
 )
 from twisted_sock.operator.hub import Hub
 from twisted_sock.operator.talk import Talk
+from twisted_sock.operator.tapped import LinesLater, TappedSession
 from twisted_sock.server import Handler, maker
 
 
@@ -80,15 +84,21 @@ class Tapped:
             self._handle: LineFunction = self._protocol.lineReceived
         else:
             self._handle = inner
+        self._many: LinesFunction | None = getattr(inner, "answer_lines", None)
         self._hub = hub
+        self._now: Callable[[], float] = hub.reactor.seconds
         self._session: Conversation
         self._talk: Talk | None = None
+        self._asked: list[str] = []  # lines that are answered now, and not noted yet
+        self._replies: list[str] = []  # what they are answered, behind what was noted
+        self._noted_replies = 0
+        self._owed = 0  # lines that were noted when something was said before their replies
 
     def makeConnection(self, session: Conversation) -> None:
         """Learn which session to speak through."""
         self._session = session
         if self._protocol is not None:
-            self._protocol.makeConnection(TappedSession(session, self._say))
+            self._protocol.makeConnection(TappedSession(session, self))
 
     def connectionMade(self) -> Reply:
         """The conversation begins."""
@@ -103,10 +113,26 @@ class Tapped:
         talk.note("in", line)
         if talk.held:
             return talk.wait(line, self._answer)
-        return self._noted(self._handle(line))
+        return self._answer(line)
+
+    def answer_lines(self, lines: Iterator[str], replies: list[str]) -> Reply:
+        """Several lines came (see `LinesFunction`)."""
+        if self._talk is None or not self._talk.quiet:
+            return self._one_by_one(lines, replies)
+        self._replies, self._noted_replies = replies, len(replies)
+        try:
+            if self._many is None:
+                reply = self._each_in_turn(lines, replies)
+            else:
+                reply = self._many(self._taken(lines), replies)
+        finally:
+            self._settle()
+            self._replies = []
+        return None if reply is None else self._noted(reply)
 
     def connectionLost(self, reason: Reason) -> object:
         """The conversation is over."""
+        self.before()
         if self._talk is not None:
             self._hub.closed(self._talk, str(reason))
         return None if self._protocol is None else self._protocol.connectionLost(reason)
@@ -114,31 +140,97 @@ class Tapped:
     def problem_line(self, problem: Problem) -> str | None:
         """How to tell the peer of a problem."""
         words = str(problem) if self._protocol is None else self._protocol.problem_line(problem)
-        self._say(words)
+        self.before()
+        self.say(words)
         return words
+
+    # What is said.
+
+    def say(self, line: object) -> None:
+        """Note a line that is said, if it is one."""
+        if self._talk is not None and isinstance(line, str):
+            self._talk.note("out", line)
+        self._noted_replies = len(self._replies)  # when it was sent, they were, too
+
+    def before(self) -> None:
+        """Note what was said in lines and plain replies until now: something else comes."""
+        self._owed = self._note()
+
+    def _settle(self) -> None:
+        """Note it: no line is being answered, and the last one may have had no plain reply."""
+        self._note()
+        self._owed = 0
+
+    def _note(self) -> int:
+        """Note it; returns how many of the lines, none or the last one, have no reply yet."""
+        talk, asked, replies = self._talk, self._asked, self._replies
+        if self._noted_replies:
+            replies = replies[self._noted_replies :]
+        if talk is None or not (asked or replies):
+            return self._owed
+        self._noted_replies += len(replies)
+        owed = len(asked) - len(replies) + self._owed
+        if owed or self._owed:
+            note_each(talk, asked, replies, self._owed)
+        else:
+            talk.history.add_all(self._now(), asked, replies)
+        asked.clear()
+        return owed
+
+    def _taken(self, lines: Iterator[str]) -> Iterator[str]:
+        """Some lines, which are remembered as they are taken."""
+        replies, take = self._replies, self._asked.append
+        answered = len(replies)
+        for line in lines:
+            if len(replies) != answered:  # the line before had no reply, or more was said
+                self._settle()
+                answered = len(replies)
+            answered += 1
+            take(line)
+            yield line
+
+    def _each_in_turn(self, lines: Iterator[str], replies: list[str]) -> Reply:
+        """Answer several lines with a function of one."""
+        handle, add = self._handle, replies.append
+        take = self._asked.append
+        for line in lines:
+            take(line)
+            reply = handle(line)
+            if type(reply) is str:
+                add(reply)
+                continue
+            if reply is not None:
+                return reply
+            self._settle()
+        return None
+
+    def _one_by_one(self, lines: Iterator[str], replies: list[str]) -> Reply:
+        """Let several lines come as one comes."""
+        for line in lines:
+            reply = self.lineReceived(line)
+            if type(reply) is str:
+                replies.append(reply)
+            elif reply is not None:
+                return reply
+        return None
 
     def _answer(self, line: str) -> Reply:
         """What the other says to a line."""
         return self._noted(self._handle(line))
-
-    def _say(self, line: object) -> None:
-        """Note a line that is said, if it is one."""
-        if self._talk is not None and isinstance(line, str):
-            self._talk.note("out", line)
 
     # Replies of all kinds; see `replies` for what becomes of them.
 
     def _noted(self, reply: Reply) -> Reply:
         """A reply that does as another, and notes what is taken from it."""
         if reply is None or isinstance(reply, str):
-            self._say(reply)
+            self.say(reply)
             return reply
         if isinstance(reply, Deferred):
             return self._after(reply)
         if isinstance(reply, Awaitable):
             return self._awaited(reply)
         if isinstance(reply, AsyncIterator):
-            return _LinesLater(reply, self)
+            return LinesLater(reply, self)
         if isinstance(reply, Iterable) and not isinstance(reply, bytes | bytearray):
             return self._each(iter(reply))
         return reply  # which is none, as the session will say
@@ -171,119 +263,26 @@ class Tapped:
     def _each(self, lines: Iterator[str]) -> Iterator[str]:
         try:
             for line in lines:
-                self._say(line)
+                self.say(line)
                 yield line
         finally:
             if inspect.isgenerator(lines):
                 lines.close()
 
 
-class _LinesLater:
-    """An async iterator whose lines are noted; in all else it is the other.
+def note_each(talk: Talk, asked: list[str], replies: list[str], owed: int) -> None:
+    """Note lines and plain replies that are not one for one.
 
     Args:
-        lines: the other.
-        tapped: notes them.
+        talk: where.
+        asked: the lines; the last ones may have no reply.
+        replies: the replies.
+        owed: how many of these, the first, are to lines that were noted before.
     """
-
-    def __init__(self, lines: AsyncIterator[str], tapped: Tapped) -> None:
-        self._lines = lines
-        self._tapped = tapped
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        line = await self._lines.__anext__()
-        self._tapped._say(line)
-        return line
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._lines, name)
-
-
-class TappedSession:
-    """A session as the wrapped line protocol has it: what it says unasked is noted, too.
-
-    Args:
-        session: the session.
-        say: notes a line.
-    """
-
-    def __init__(self, session: Conversation, say: Callable[[object], None]) -> None:
-        self._session = session
-        self._say = say
-        self._wire: TappedWire | None = None
-
-    @property
-    def peer(self) -> Peer:
-        """Who is at the other end."""
-        return self._session.peer
-
-    def sendLine(self, line: str) -> None:
-        """Send a line now."""
-        self._session.sendLine(line)
-        self._say(line)
-
-    def sendLines(self, lines: list[str]) -> None:
-        """Send several lines now."""
-        send: Any = getattr(self._session, "sendLines", None)
-        if send is None:
-            for line in lines:
-                self.sendLine(line)
-            return
-        send(lines)
-        for line in lines:
-            self._say(line)
-
-    @property
-    def wire(self) -> Wire:
-        """What is below the lines."""
-        if self._wire is None:
-            self._wire = TappedWire(self._session.wire, self._say)
-        return cast(Wire, self._wire)
-
-    def close(self) -> None:
-        """Take no more lines, finish the replies in work, flush, close."""
-        self._session.close()
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        self._session.abort()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-
-class TappedWire:
-    """A wire that notes what is sent past the session, as the lines that the peer may see.
-
-    Args:
-        wire: the wire; in all else this does as that.
-        say: notes a line.
-    """
-
-    def __init__(self, wire: Wire, say: Callable[[object], None]) -> None:
-        self._wire = wire
-        self._say = say
-        self._begun = b""
-
-    def send_bytes(self, data: bytes, lines: int = 0) -> None:
-        """Send exactly this, now."""
-        self._wire.send_bytes(data, lines)
-        *whole, self._begun = (self._begun + data).split(b"\n")
-        for line in whole:
-            self._note(line)
-
-    def release(self) -> None:
-        """Send what has waited."""
-        if self._begun:
-            self._note(self._begun)
-            self._begun = b""
-        self._wire.release()
-
-    def _note(self, line: bytes) -> None:
-        self._say(line.removesuffix(b"\r").decode(errors="backslashreplace"))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wire, name)
+    for reply in replies[:owed]:
+        talk.note("out", reply)
+    for line, answer in zip_longest(asked, replies[owed:]):
+        if line is not None:
+            talk.note("in", line)
+        if answer is not None:
+            talk.note("out", answer)

@@ -23,6 +23,7 @@ const log = new Log($("log"), $("rows"), logChanged);
 let token = "";
 let isInside = false;
 let chosen = null; // the number of a conversation
+let pinned = null; // what Enter does, since something is typed
 let known = new Set(); // the lines of its history, which events may tell again; null: on its way
 
 function setText(element, text) {
@@ -201,6 +202,7 @@ function note(kind, words) {
 
 async function choose(id) {
   chosen = id;
+  pin(true);
   $("bench").dataset.view = "talk";
   hint("");
   showAll();
@@ -231,20 +233,28 @@ async function act(command, done) {
 
 // Saying something.
 
-async function submit() {
-  const { command, words } = aim(talks.get(chosen));
-  if (!command) return hint(words, true);
-  return say(command, chosen);
+/** Somebody types: what Enter does now is what they mean, until it is done or given up. */
+function pin(isAnew = false) {
+  const { line, text } = aim(talks.get(chosen));
+  if (!$("line").value || line === null) pinned = null;
+  else if (isAnew || !pinned) pinned = { line, text };
+  showAim();
 }
 
-async function say(command, to) {
+async function submit() {
+  const { line, words } = aim(talks.get(chosen), pinned);
+  if (line === null) return hint(words, true);
+  return say(chosen, `${chosen}.${line}`);
+}
+
+async function say(to, name) {
   const { value } = $("line");
   const bad = unfit(value);
   if (bad) return hint(bad, true);
-  const answer = await control.ask(`${command} ${to} ${value}`);
-  if (answer.code) return hint(refusal(answer), true);
-  if ($("line").value === value) $("line").value = "";
-  return hint(told(answer.data, to));
+  const answer = await control.ask(`say ${name} ${value}`);
+  if (!answer.code && $("line").value === value) $("line").value = "";
+  pin(true);
+  return answer.code ? hint(refusal(answer), true) : hint(told(answer.data, to));
 }
 
 function hint(words, isBad = false) {
@@ -303,30 +313,31 @@ function showTalk() {
   }
 }
 
-const OFFLINE = { command: "", label: "Say", words: "Not connected: nothing can be said now." };
+const OFFLINE = { label: "Say", line: null, words: "Not connected: nothing can be said now." };
 
 function showAim() {
-  const { command, label, line, words } = isInside ? aim(talks.get(chosen)) : OFFLINE;
+  const now = isInside ? aim(talks.get(chosen), pinned) : OFFLINE;
+  const { label, line, text, words, isGone } = now;
   const target = $("target");
-  const isAnswer = line !== undefined;
-  target.classList.toggle("answers", isAnswer);
-  const quoted = isAnswer ? `${label}${line}${words}` : words;
-  if (target.dataset.shown !== quoted) {
-    target.dataset.shown = quoted;
-    target.replaceChildren(...(isAnswer ? answerWords(line, words) : [words]));
+  target.classList.toggle("answers", Boolean(line));
+  target.classList.toggle("gone", Boolean(isGone));
+  const shown = JSON.stringify([label, line, text, words]);
+  if (target.dataset.shown !== shown) {
+    target.dataset.shown = shown;
+    target.replaceChildren(...(line ? answerWords(now) : [words]));
   }
   setText($("send"), label);
-  $("send").classList.toggle("idle", !command);
+  $("send").classList.toggle("idle", line === null);
   setText($("all"), `To all ${talks.open.length}`);
   const held = talks.open.filter((talk) => talk.waiting.length).length;
   $("all").title = held ? `Answers where lines wait: in ${held} of them` : "Says it to everybody";
   $("all").disabled = !talks.open.length;
 }
 
-function answerWords(line, words) {
+function answerWords({ text, words, isGone }) {
   const quoted = document.createElement("bdi");
-  quoted.textContent = begin(line, 60) || "an empty line";
-  return ["Enter answers ", quoted, words];
+  quoted.textContent = begin(text, 60) || "an empty line";
+  return isGone ? [quoted, words] : ["Enter answers ", quoted, words];
 }
 
 function logChanged() {
@@ -370,7 +381,8 @@ function listen() {
     else refuse("Type the token.");
   });
   on("composer", "submit", submit);
-  on("all", "click", () => say("say", "all"));
+  on("all", "click", () => say("all", "all"));
+  $("line").addEventListener("input", () => pin());
   on("hold", "submit", () => {
     act(`hold ${chosen} ${$("seconds").value}`, "Held: its lines wait for you.");
   });

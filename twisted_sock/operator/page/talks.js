@@ -58,20 +58,24 @@ export class Talks {
 }
 
 function talkOf({ id, peer, who, state, since, waiting }) {
-  const lines = waiting.map((text) => ({ text, at: 0, until: 0 })); // until when is not known
-  return { id, peer, who, state, since, waiting: lines, last: null, reason: "" };
+  return { id, peer, who, state, since, waiting: waiting.map(lineOf), last: null, reason: "" };
+}
+
+/** A line that waits. */
+function lineOf({ line, text, seconds }) {
+  const at = Date.now();
+  return { line, text: text.slice(0, MOST_OF_LINE), at, until: at + seconds * 1000 };
 }
 
 const ACTS = {
   line: (talk, said) => {
     talk.last = { ...said, text: said.text.slice(0, MOST_OF_LINE) };
   },
-  waiting: (talk, { text, seconds }) => {
-    const at = Date.now();
-    talk.waiting.push({ text: text.slice(0, MOST_OF_LINE), at, until: at + seconds * 1000 });
+  waiting: (talk, event) => {
+    talk.waiting.push(lineOf(event));
   },
-  answered: (talk, { by }) => {
-    talk.waiting.splice(by === "script" ? soonest(talk.waiting) : 0, 1);
+  answered: (talk, { line }) => {
+    talk.waiting = talk.waiting.filter((each) => each.line !== line);
   },
   held: (talk) => {
     if (talk.state !== "closing") talk.state = "held";
@@ -83,8 +87,3 @@ const ACTS = {
     Object.assign(talk, { state: "over", reason, waiting: [] });
   },
 };
-
-/** The index of the line whose time is over first. */
-function soonest(lines) {
-  return lines.reduce((best, line, index) => (line.until < lines[best].until ? index : best), 0);
-}

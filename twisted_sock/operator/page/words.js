@@ -17,26 +17,40 @@ export function eventWords(event) {
   return EVENTS[event.event]?.(event) ?? "";
 }
 
-/** What Enter does now: whether it answers, and what it says to whom. */
-export function aim(talk) {
-  if (!talk) return { command: "", label: "Say", words: "Choose a conversation, or say it to all." };
-  if (talk.state === "over") return { command: "", label: "Say", words: "This one is over." };
-  const [first] = talk.waiting;
-  if (!first) {
-    const words = `Enter says it to ${talk.id} unasked: no line waits there.`;
-    return { command: "say", label: "Say", words };
+const NOWHERE = { label: "Say", line: null };
+
+/**
+ * What Enter does.
+ *
+ * @param {object} talk the chosen conversation
+ * @param {object} pinned what it does since somebody has begun to type; else what waits counts
+ * @returns {{label: string, words: string, line: ?number, text: string, isGone: boolean}} `line` is
+ *   the number of the line that is answered, 0 for none, and null when nothing can be said
+ */
+export function aim(talk, pinned) {
+  if (!talk) return { ...NOWHERE, words: "Choose a conversation, or say it to all." };
+  if (talk.state === "over") return { ...NOWHERE, words: "This one is over." };
+  const { line, text } = pinned ?? talk.waiting[0] ?? { line: 0 };
+  if (!line) {
+    const why = pinned ? "no line waited when you began to type." : "no line waits there.";
+    return { label: "Say", words: `Enter says it to ${talk.id} unasked: ${why}`, line: 0 };
   }
-  return { command: "answer", label: "Answer", line: first.text, words: more(talk.waiting) };
+  const waiting = talk.waiting.find((each) => each.line === line);
+  const words = waiting ? more(waiting, talk.waiting) : " waits no more: nothing is sent";
+  return { label: "Answer", words, line, text, isGone: !waiting };
 }
 
-function more(waiting) {
-  const [{ until }] = waiting;
-  const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000));
-  const others = waiting.length > 1 ? `, the oldest of ${waiting.length}` : "";
-  return `${others}${until ? `; in ${seconds} s the script does` : ""}`;
+function more(line, waiting) {
+  const seconds = Math.max(0, Math.ceil((line.until - Date.now()) / 1000));
+  const others = waiting.length > 1 ? `, one of ${waiting.length}` : "";
+  return `${others}; in ${seconds} s the script does`;
 }
 
-const REFUSALS = { "nothing-waits": "No line waits any more", lost: "Not connected" };
+const REFUSALS = {
+  "nothing-waits": "That line waits no more",
+  "line-waits": "A line has begun to wait meanwhile",
+  lost: "Not connected",
+};
 
 /** Why nothing was sent. */
 export function refusal({ code, words }) {

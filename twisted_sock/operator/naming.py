@@ -1,0 +1,63 @@
+"""How commands name conversations and the lines that wait in them, and tell of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted_sock.operator.syntax import Data, Refused
+from twisted_sock.operator.talk import Talk, Waiting
+
+#: How a conversation is named.
+AN_ID = "ID is the number of a conversation; list tells them"
+
+
+def number(given: Any, usage: str) -> int:
+    """A number as a command has it, in digits or as JSON.
+
+    Raises:
+        Refused: it is none; in these words.
+    """
+    words = "" if isinstance(given, float) else str(given)
+    if not (words.isascii() and words.isdigit() and len(words) < 16):
+        raise Refused("usage", usage)
+    return int(words)
+
+
+def described(talk: Talk, now: float) -> Data:
+    """A conversation, as lists have it."""
+    return {
+        "id": talk.number,
+        "peer": str(talk.peer),
+        "who": talk.peer.identity,
+        "state": talk.state,
+        "since": round(talk.since, 6),
+        **talk.history.counts,
+        "waiting": [left(each, now) for each in talk.waiting.values()],
+    }
+
+
+def left(waiting: Waiting, now: float) -> Data:
+    """A line that waits, and how long it still does."""
+    seconds = round(waiting.timer.getTime() - now, 3)
+    return {"line": waiting.number, "text": waiting.line, "seconds": max(0.0, seconds)}
+
+
+def answered(talk: Talk, line: int) -> Data:
+    """A line was answered."""
+    return {"id": talk.number, "answered": True, "line": line}
+
+
+def waits(talk: Talk, line: int | None) -> bool:
+    """Whether a line waits, or any."""
+    return bool(talk.waiting) if line is None else line in talk.waiting
+
+
+def line_waits(talk: Talk) -> Refused:
+    """Nothing can be said there as if no line waited."""
+    line = next(iter(talk.waiting))
+    return Refused("line-waits", f"line {line} of {talk.number} waits for an answer")
+
+
+def no_talk(wanted: int) -> Refused:
+    """There is no such conversation."""
+    return Refused("no-conversation", f"there is no conversation {wanted}; list tells them")
