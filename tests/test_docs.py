@@ -54,6 +54,25 @@ def block_with(name, words):
     return found
 
 
+class Links(SynchronousTestCase):
+    LINK = re.compile(r"\]\(((?!https?:)[^)#\s]*)#?([^)\s]*)\)")
+    PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))))
+
+    def anchors(self, path):
+        """What a page's titles are called in links."""
+        prose = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.M | re.S)
+        titles = re.findall(r"^#+ (.*)$", prose, re.M)
+        return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+    def test_what_is_linked_is_there(self):
+        for page in self.PAGES:
+            for target, anchor in self.LINK.findall(text(page)):
+                path = (ROOT / page).parent / target if target else ROOT / page
+                self.assertTrue(path.exists(), f"{page}: {target}")
+                if anchor:
+                    self.assertIn(anchor, self.anchors(path), page)
+
+
 class Readme(SynchronousTestCase):
     def test_function(self):
         answer = run(blocks("README.md")[0])["answer"]

@@ -12,9 +12,10 @@ from tests.test_docs import ROOT
 from twisted_sock.script.building import Builder
 from twisted_sock.script.keys import TABLES
 from twisted_sock.script.mistakes import Mistakes
+from twisted_sock.script.places import Places
 from twisted_sock.script.schema import schema
 
-DOCS = ROOT / "docs" / "testing.md"
+DOCS = ROOT / "docs" / "scripts.md"
 SCHEMA = schema()
 CHECKER = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -65,7 +66,7 @@ class SchemaTest(SynchronousTestCase):
     @given(tables("script"))
     @settings(deadline=None, max_examples=60)
     def test_what_reading_takes_is_in_it(self, data):
-        mistakes = Mistakes("x", {})
+        mistakes = Mistakes("x", Places())
         Builder(mistakes).script(data)
         if not mistakes.in_order():
             CHECKER.validate(data)
