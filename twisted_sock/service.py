@@ -82,18 +82,12 @@ class SockService(LineService):
         self._to_reload = False
 
     def startService(self) -> None:
-        """Listen; from when the reactor runs, reload on SIGHUP.
-
-        It comes, too, when the terminal is closed that the service was started at; then it ends.
-        """
+        """Go on where `privilegedStartService` began, and tell systemd when the reactor runs."""
         super().startService()
-        self._reactor.callWhenRunning(self._runs)
-
-    def _runs(self) -> None:
-        signal.signal(signal.SIGHUP, self._hung_up)
-        self._notifier.ready(self._status())
+        self._reactor.callWhenRunning(lambda: self._notifier.ready(self._status()))
 
     def _hung_up(self, *_: object) -> None:
+        """SIGHUP: reload; but end when the terminal is gone that the service was started at."""
         if self._terminal and not os.isatty(0):
             self._reactor.callFromThread(self._reactor.stop)
         elif not self._to_reload:  # once for as many as come meanwhile
@@ -126,8 +120,10 @@ class SockService(LineService):
     def privilegedStartService(self) -> None:
         """Listen on every endpoint; exit with status 1 when one cannot be listened on.
 
-        Operators may come first: who finds the service there finds them, too.
+        Operators may come first: who finds the service there finds them, too. Before anybody can
+        find it, SIGHUP reloads and no longer kills.
         """
+        signal.signal(signal.SIGHUP, self._hung_up)
         try:
             if self._operator is not None:
                 self._operator.privilegedStartService()

@@ -133,6 +133,12 @@ class Output:
         return self.text
 
 
+def _heed_signals() -> None:
+    """What the tests ignore in the background, or under nohup, would be inherited."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
+
 class Program:
     """A running program.
 
@@ -164,8 +170,7 @@ class Program:
             cwd=folder,
             env=os.environ | (env or {}),
             bufsize=0,
-            # Where the tests run in the background SIGINT is ignored, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=_heed_signals,  # noqa: PLW1509
             **streams,
         )
         self.pid = self._process.pid

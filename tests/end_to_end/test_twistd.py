@@ -384,5 +384,5 @@ def test_sighup_of_a_terminal_that_is_closed_ends_the_service(serve):
     os.close(screen)
     os.close(person)
     server.tell(signal.SIGHUP)
-    server.wait()
+    assert server.wait() == 0
     assert "reloading" not in server.out.whole()
