@@ -85,7 +85,7 @@ def test_there_is_an_example_of_each_kind():
     assert faults == set(FAULTS)
     assert {key for rule in rules for key in rule} >= set(TABLES["rule"].by_name) - {"client"}
     said = "".join(scripts("docs/testing.md").values())
-    for gap in ("0", "1", "json.id", "counter", "time", "unix", "random:1-6", "client"):
+    for gap in ("0", "1", "json.id:json", "counter", "time", "unix", "random:1-6", "client"):
         assert f"{{{gap}}}" in said
 
 

@@ -76,6 +76,20 @@ class FilledTest(SynchronousTestCase):
         ):
             self.assertFills(text, line, json=json)
 
+    def test_fields_as_json(self):
+        json = {"name": 'Zo"e\n', "age": 7, "list": [True, "x"], "half": "\ud83d"}
+        for text, line in (
+            ("{json.name:json}", r'"Zo\"e\n"'),
+            ("{json.age:json} {json.list:json}", '7 [true, "x"]'),
+            ("{json.nix:json}{json.nix}", "null"),
+            ("{json.half:json}", '"\ufffd"'),
+        ):
+            self.assertFills(text, line, json=json)
+
+    def test_anything_as_json(self):
+        self.assertFills("{0:json} {state:json}", r'"say \"hi\"" "new"', line='say "hi"', state="new")
+        self.assertFills("{counter:json} {random:5-5:json}", "3 5", counter=3)
+
     def test_braces(self):
         self.assertFills('{{"id": {json.id}}}', '{"id": 7}', json={"id": 7})
         self.assertFills("{{{0}}}", "{a}", line="a")
@@ -90,6 +104,7 @@ class FilledTest(SynchronousTestCase):
         for _ in range(100_000):
             deep = [deep]
         self.assertFills("<{json.deep}>", "<>", json={"deep": deep})
+        self.assertFills("<{json.deep:json}>", "<null>", json={"deep": deep})
         while deep:  # all at once would be too deep, too
             deep = deep[0]
 

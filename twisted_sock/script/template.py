@@ -10,6 +10,7 @@ r"""Lines with gaps: `OK {1} at {time}`, checked when read, filled in when playe
 `{random:1-6}`      a whole number, drawn from the script's seed
 `{client}`          the peer's address
 `{state}`           the state that the conversation is in
+`{json.user:json}`  any of these as JSON: a text has its quotes, what is not there is null
 `{{`, `}}`          braces
 ==================  =====================================================================
 
@@ -33,6 +34,12 @@ from twisted_sock.script.captured import NOTHING, Captured
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANDOM = re.compile(r"random:(-?[0-9]{1,18})-(-?[0-9]{1,18})")
 _UNSENDABLE = re.compile("\r?\n|[\ud800-\udfff]")
+
+#: Behind the name of a gap: as JSON.
+AS_JSON = ":json"
+
+#: There is no such field.
+MISSING = object()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,14 +91,20 @@ class Field:
 
     Args:
         path: the names that lead there.
+        as_json: whether a text has its quotes, and what is not there is null.
     """
 
-    def __init__(self, path: Sequence[str]) -> None:
-        self._path = path
+    def __init__(self, path: Sequence[str], as_json: bool = False) -> None:
+        self.path = path
+        self._as_json = as_json
 
     def __call__(self, values: Values) -> str:
         """What stands there."""
-        return _shown(_inside(values.json, self._path))
+        found = _inside(values.json, self.path)
+        if isinstance(found, str) and not self._as_json:
+            return found
+        nothing = "null" if self._as_json else ""
+        return nothing if found is MISSING else _as_json(found, nothing)
 
 
 class Template:
@@ -188,6 +201,9 @@ def _gap(name: str, groups: int, names: Collection[str], json: bool) -> Gap:
     """
     if name in names:
         return Group(name)
+    if name.endswith(AS_JSON):
+        name = name.removesuffix(AS_JSON)
+        return _quoted(name, _gap(name, groups, names, json))
     if name.isascii() and name.isdigit():
         return _capture(name, groups)
     if name.startswith("json."):
@@ -197,6 +213,14 @@ def _gap(name: str, groups: int, names: Collection[str], json: bool) -> Gap:
     if name not in SIMPLE:
         raise ScriptError(_unknown(name, names))
     return SIMPLE[name]
+
+
+def _quoted(name: str, gap: Gap) -> Gap:
+    if isinstance(gap, Field):
+        return Field(gap.path, as_json=True)
+    if name in ("counter", "unix") or name.startswith("random:"):
+        return gap  # a number is JSON as it is
+    return lambda values: _as_json(gap(values), "")
 
 
 def _capture(name: str, groups: int) -> Gap:
@@ -224,24 +248,22 @@ def _field(name: str, json: bool) -> Gap:
 
 
 def _inside(value: Any, path: Sequence[str]) -> Any:
-    """What is found along a path in some JSON; an empty text when there is no such thing."""
+    """What is found along a path in some JSON, or `MISSING`."""
     for name in path:
         if isinstance(value, Mapping) and name in value:
             value = value[name]
         elif isinstance(value, list) and name.isdecimal() and int(name[:9]) < len(value):
             value = value[int(name[:9])]
         else:
-            return ""
+            return MISSING
     return value
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return value
+def _as_json(value: Any, nothing: str) -> str:
     try:
         return json_text.dumps(value, ensure_ascii=False)
     except RecursionError:  # a peer's lists in lists in lists ...
-        return ""
+        return nothing
 
 
 def _draw(name: str) -> Gap:
