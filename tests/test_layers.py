@@ -112,7 +112,7 @@ MAY_IMPORT = {
     "transports/unix": f"{LINES} transports/tcp transports/layers transports/unix_socket",
     "tls/__init__": "",
     "tls/certificates": LINES,
-    "tls/issuing": "errors",
+    "tls/issuing": "errors display",
     "tls/words": "",
     "tls/turnstile": "",
     "tls/contexts": f"{LINES} tls/certificates tls/words",
@@ -198,7 +198,10 @@ MAY_IMPORT = {
     "mocking": "errors script/model script/reading",
     "mock_server": f"{SERVING} script/model script/playing listeners mocking",
     "mock_process": "errors settings script/model mocking mock_server",
-    "testing": f"{TALK} session {TRANSPORTS} server memory tls/issuing mock_server mock_process",
+    "testing": (
+        f"{TALK} session {TRANSPORTS} server memory script/saving tls/issuing mock_server "
+        "mock_process"
+    ),
     "pytest_plugin": "mocking testing",
     "options": f"{PLUGGED} strings",
     "service": f"{PLUGGED} operator/serving options fast_reactor listening listeners systemd",

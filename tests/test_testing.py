@@ -9,6 +9,7 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock import LineFactory, LinePolicy
+from twisted_sock.errors import SettingError
 from twisted_sock.testing import BUFFER, connect, cuts, join, write_certificate
 from twisted_sock.tls.certificates import read_served
 
@@ -147,3 +148,29 @@ class Certificates(SynchronousTestCase):
     def test_this_machine_when_no_host_is_named(self):
         path = write_certificate(self.mktemp())
         self.assertEqual(self.hosts(path), ["localhost", "127.0.0.1", "::1"])
+
+    def test_a_file_that_others_can_read_is_replaced(self):
+        path = Path(self.mktemp())
+        path.write_text("old")
+        path.chmod(0o644)
+        with path.open() as before:
+            write_certificate(path)
+            self.assertEqual(before.read(), "old")  # there never was a key in it
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertIn("localhost", self.hosts(path))
+
+    def test_hosts_that_cannot_be_in_a_certificate(self):
+        path = Path(self.mktemp())
+        for hosts, why in (
+            (["b\xfccher.example"], '"b\xfccher.example": a name in a certificate is ASCII'),
+            (["a.example", "b\xfccher.example"], '"b\xfccher.example": a name'),
+            (["x" * 65], "a certificate has at most 64 characters"),
+            ([""], "has a name"),
+        ):
+            error = self.assertRaises(SettingError, write_certificate, path, *hosts)
+            self.assertIn(why, str(error))
+            self.assertFalse(path.exists())
+
+    def test_long_names(self):
+        hosts = ["x" * 64, "x" * 60 + ".example"]
+        self.assertEqual(self.hosts(write_certificate(self.mktemp(), *hosts)), hosts)

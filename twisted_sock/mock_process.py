@@ -19,7 +19,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import Any
+from typing import IO, Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ReactorNotRunning
@@ -41,10 +41,9 @@ PATIENCE = 20.0
 #: Seconds after which the process looks again whether whoever started it is there.
 LOOK = 0.25
 
-#: What the process runs. Modules are found where the test's own are; nothing in the folder that
-#: the test runs in can be mistaken for one.
+#: What the process runs. Modules are found where the test's own are.
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from twisted_sock.mock_process import main; main()"
+    "import sys; sys.path[:] = sys.argv[1:]; from twisted_sock.mock_process import main; main()"
 )
 
 #: The length before each message.
@@ -90,7 +89,7 @@ class MockProcess(Mock):
         self._one_by_one = threading.Lock()
         read = script_of(script, folder)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM, str(Path(__file__).parent.parent)],
+            [sys.executable, "-P", "-c", PROGRAM, *_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the test, which ends this one then
@@ -156,15 +155,22 @@ class MockProcess(Mock):
             try:
                 answer = self._exchange(pickle.dumps((name, arguments)))
             except (OSError, EOFError):
-                self._process.wait(PATIENCE)
-                status = self._process.returncode
-                raise SockError(f"the mock's process has ended by itself, with {status}") from None
+                self._over = self._ending()
+                raise SockError(self._over) from None
             except BaseException as error:  # an answer that still comes is for no other question
                 self._over = str(error) or "the mock's process was not waited for"
                 raise
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _ending(self) -> str:
+        """What became of the process, whose pipes are closed or break off."""
+        try:
+            status = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            return "the mock's process does not answer any more"
+        return f"the mock's process has ended by itself, with {status}"
 
     def _exchange(self, message: bytes) -> Any:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -176,14 +182,34 @@ class MockProcess(Mock):
         ready.register(stdout, select.POLLIN)
         if not ready.poll(PATIENCE * 1000):
             raise SockError(f"the mock's process has not answered for {PATIENCE:g} s")
-        head = stdout.read(LENGTH.size)
-        if len(head) < LENGTH.size:
-            raise EOFError
-        return pickle.loads(stdout.read(*LENGTH.unpack(head)))
+        [size] = LENGTH.unpack(_whole(stdout, LENGTH.size))
+        return pickle.loads(_whole(stdout, size))
 
 
 #: As it reads in a test: `with mock_process("login.toml") as server:`.
 mock_process = MockProcess
+
+
+def _path() -> list[str]:
+    """Where the process looks for modules: where the test does, except in the folder it runs in.
+
+    What is there could be mistaken for one. If this package is there, it is still the one found.
+    """
+    here = str(Path(__file__).parent.parent)
+    path = [each for each in sys.path if each]
+    return path if here in path else [here, *path]
+
+
+def _whole(stdout: IO[bytes], size: int) -> bytes:
+    """So many bytes.
+
+    Raises:
+        EOFError: there are not so many.
+    """
+    data = stdout.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
 
 
 class _Commands(Int32StringReceiver):

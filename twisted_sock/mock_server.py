@@ -21,11 +21,15 @@ from twisted_sock.script.playing import Playing
 from twisted_sock.server import LineFactory
 from twisted_sock.settings import Datagrams, Limits, LinePolicy
 
-#: Turns of the reactor in which what is on its way comes in: a connection, then what it says.
+#: Turns of the reactor, at least, in which what is on its way comes in: a connection, then what
+#: it says.
 TURNS = 4
 
 #: Seconds between them: a busy system may be late with what has been sent.
 TURN = 0.005
+
+#: Seconds after which no more is let in: some clients talk on and on.
+SETTLING = 5.0
 
 #: A mock serves its own test, and may say more over UDP than it was asked with.
 DATAGRAMS = Datagrams(udp_answers="any")
@@ -102,12 +106,24 @@ class MockServer(Mock):
         """Let what was said to it before come in, also by clients that have gone since.
 
         Returns:
-            Fires with None a few turns of the reactor later.
+            Fires with None a few turns of the reactor later, when nothing came in the last one;
+            or after 5 seconds.
         """
-        turns: Deferred[None] = deferLater(self._reactor, TURN)
-        for _ in range(TURNS - 1):
-            turns.addCallback(lambda _: deferLater(self._reactor, TURN))
-        return turns
+        return Deferred.fromCoroutine(self._settle())
+
+    async def _settle(self) -> None:
+        until = self._reactor.seconds() + SETTLING
+        turns, more = 0, True
+        while turns < TURNS or (more and self._reactor.seconds() < until):
+            before = self._let_in()
+            await deferLater(self._reactor, TURN)
+            more = self._let_in() != before
+            turns += 1
+
+    def _let_in(self) -> tuple[int, ...]:
+        """How much has come in; which changes with whatever does."""
+        counters = self._factory.counters
+        return counters.opened, len(self._factory.openings), counters.bytes_in, counters.lines_in
 
     def stop(self) -> Deferred[None]:
         """Stop listening, and drop the conversations that go on.
@@ -125,12 +141,8 @@ class MockServer(Mock):
         stopped = maybeDeferred(self._listening.stopListening)
         drained = self._factory.drain()
         self.playing.hang_up()
-        # Connections that are at rest are aborted, which takes one turn more.
-        return gatherResults([stopped, drained]).addCallback(self._next_turn)
-
-    def _next_turn(self, _: object) -> Deferred[None]:
-        turn: Deferred[None] = deferLater(self._reactor, 0)
-        return turn
+        self._factory.openings.abort()
+        return gatherResults([stopped, drained]).addCallback(lambda _: None)
 
     def __enter__(self) -> MockServer:
         return self

@@ -30,8 +30,8 @@ M = TypeVar("M", bound="Mock")
 #: The mocks that the fixtures of a test have started.
 MOCKS: pytest.StashKey[list[Sequence[Mock]]] = pytest.StashKey()
 
-#: Whether a test is good by itself.
-GOOD: pytest.StashKey[bool] = pytest.StashKey()
+#: Whether a test is good by itself: what came of it, and of its subtests; empty until then.
+GOOD: pytest.StashKey[list[bool]] = pytest.StashKey()
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def line_server() -> Iterator[Callable[..., LocalServer]]:
 
     Call it as `LocalServer`: with what `LineFactory` takes. It returns the `LocalServer`.
     """
-    pytest_twisted = _pytest_twisted("line_server")
+    _pytest_twisted("line_server")
 
-    from twisted_sock.testing import PATIENCE, LocalServer
+    from twisted_sock.testing import LocalServer
 
     servers: list[LocalServer] = []
 
@@ -51,10 +51,7 @@ def line_server() -> Iterator[Callable[..., LocalServer]]:
         return servers[-1]
 
     yield start
-    from twisted.internet import reactor
-
-    for server in servers:
-        pytest_twisted.blockon(server.stop().addTimeout(PATIENCE, reactor))
+    _stop(servers)
 
 
 @pytest.fixture
@@ -65,16 +62,13 @@ def mock_server(request: pytest.FixtureRequest) -> Iterator[Callable[..., MockSe
     named by a relative path is looked for beside the test first. It returns the `MockServer`; all
     of them stop when the test is over.
     """
-    pytest_twisted = _pytest_twisted("mock_server; tests that run no reactor take mock_process")
+    _pytest_twisted("mock_server; tests that run no reactor take mock_process")
 
-    from twisted_sock.testing import PATIENCE, MockServer
+    from twisted_sock.testing import MockServer
 
     mocks: list[MockServer] = []
     yield _starter(MockServer, mocks, request)
-    from twisted.internet import reactor
-
-    for mock in mocks:
-        pytest_twisted.blockon(mock.stop().addTimeout(PATIENCE, reactor))
+    _stop(mocks)
     _check(mocks, request)
 
 
@@ -87,8 +81,8 @@ def mock_process(request: pytest.FixtureRequest) -> Iterator[Callable[..., MockP
     from twisted_sock.testing import MockProcess
 
     mocks: list[MockProcess] = []
-    with ExitStack() as at_the_end:
-        yield _starter(MockProcess, mocks, request)
+    yield _starter(MockProcess, mocks, request)
+    with ExitStack() as at_the_end:  # they are all stopped, also when one fails to
         for mock in mocks:
             at_the_end.callback(mock.stop)
     _check(mocks, request)
@@ -109,17 +103,32 @@ def _starter(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """See whether a test is good by itself; else tell besides what its mocks have to say."""
-    item.stash[GOOD] = False
-    try:
-        result = yield
-    except (Exception, pytest.fail.Exception) as error:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """See whether a test is good by itself, test cases of unittest and trial, too.
+
+    What those raise is kept from whoever calls them, and comes up only in their report.
+    """
+    report = yield
+    good = item.stash.setdefault(GOOD, [])
+    if call.when == "setup":
+        good.clear()  # it may be run once more
+    elif call.when == "call":
+        good.append(report.passed and not hasattr(report, "wasxfail"))
+    return report
+
+
+@pytest.hookimpl(specname="pytest_runtest_makereport")
+def pytest_tell_of_mocks(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Tell of a test that has failed what its mocks have to say besides.
+
+    It comes before the report is written, and after pytest has put in what a test case raised.
+    """
+    error = call.excinfo.value if call.when == "call" and call.excinfo else None
+    if isinstance(error, Exception | pytest.fail.Exception):
         for mock in chain.from_iterable(_mocks(item)):
             mock.explain(error)
-        raise
-    item.stash[GOOD] = True
-    return result
 
 
 def _check(mocks: Sequence[Mock], request: pytest.FixtureRequest) -> None:
@@ -130,7 +139,8 @@ def _check(mocks: Sequence[Mock], request: pytest.FixtureRequest) -> None:
     from twisted_sock.mocking import all_missed
 
     _mocks(request.node).remove(mocks)
-    if request.node.stash.get(GOOD, False) and (missed := all_missed(mocks)):
+    good = request.node.stash.get(GOOD, [])
+    if good and all(good) and (missed := all_missed(mocks)):
         pytest.fail(missed, pytrace=False)
 
 
@@ -140,14 +150,29 @@ def _mocks(item: pytest.Item) -> list[Sequence[Mock]]:
     return item.stash.setdefault(MOCKS, none)
 
 
-def _pytest_twisted(needed_by: str) -> Any:
+def _stop(servers: Sequence[LocalServer | MockServer]) -> None:
+    """Stop what has run in the reactor: all of it, also when one fails to."""
+    import pytest_twisted
+    from twisted.internet import reactor
+
+    from twisted_sock.testing import PATIENCE
+
+    def stop(server: LocalServer | MockServer) -> None:
+        pytest_twisted.blockon(server.stop().addTimeout(PATIENCE, reactor))
+
+    with ExitStack() as at_the_end:
+        for server in servers:
+            at_the_end.callback(stop, server)
+
+
+def _pytest_twisted(needed_by: str) -> None:
+    """See that it is installed."""
     try:
-        import pytest_twisted
+        import pytest_twisted  # noqa: F401
     except ImportError:
         raise pytest.UsageError(
             f"pip install pytest-twisted: it is needed by {needed_by}"
         ) from None
-    return pytest_twisted
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -38,6 +37,7 @@ from zope.interface import implementer
 from twisted_sock.memory import BUFFER, join
 from twisted_sock.mock_process import MockProcess, mock_process
 from twisted_sock.mock_server import MockServer, mock_server
+from twisted_sock.script.saving import save
 from twisted_sock.server import Handler, LineFactory
 from twisted_sock.settings import Limits, LinePolicy
 
@@ -324,19 +324,21 @@ def write_certificate(path: str | os.PathLike[str], *hosts: str) -> str:
     """Make a certificate for a server that is only there for a test.
 
     Args:
-        path: the file to write: certificate and key as PEM. The server is given it, as
-            `tls:0:certificate=PATH`, and clients as what they trust: it is self-signed.
-        hosts: names and addresses of the server; those of this machine when left out.
+        path: the file to write: certificate and key as PEM, for its owner alone. The server is
+            given it, as `tls:0:certificate=PATH`, and clients as what they trust: it is
+            self-signed. One that is there already is replaced.
+        hosts: names and addresses of the server; those of this machine when left out. Names are
+            ASCII (`xn--...` for others), the first of at most 64 characters.
 
     Returns:
-        The path.
+        The path, as text.
 
     Raises:
-        SettingError: what TLS needs is not installed.
+        SettingError: a host cannot be in a certificate, or what TLS needs is not installed.
+        OSError: the file cannot be written; one that was there is as it was.
     """
     from twisted_sock.tls.issuing import self_signed
 
-    file = Path(path)
-    file.touch(0o600)  # there is a key in it
-    file.write_bytes(self_signed(hosts or ("localhost", "127.0.0.1", "::1")))
-    return str(file)
+    file = os.fspath(path)
+    save(file, self_signed(hosts or ("localhost", "127.0.0.1", "::1")).decode("ascii"))
+    return file

@@ -323,6 +323,12 @@ def test_a_process_for_a_block():
         server.reset()
 
 
+def test_what_was_said_counts_however_much_it_is():
+    lines = 20_000
+    with mock_process(f'[[rule]]\nprefix = "PING"\nexpect = {lines}\n') as server:
+        say_and_go(server, (b"PING".ljust(99, b".") + b"\n") * lines)  # 2 MB
+
+
 def test_a_process_tells_what_was_not_expected(tmp_path):
     path = str(tmp_path / "s")
     rule = Rule("a", 3, Match(exact="a"), (("b",),), expect=Expect(2, 2))

@@ -88,14 +88,25 @@ def told(tmp_path_factory):
     (folder / "tests" / "login.toml").write_text(SCRIPT)
     (folder / "tests" / "test_login.py").write_text(TESTS)
     (folder / "pytest_twisted.py").write_text("raise ImportError")  # it is not installed
-    without = ["-p", "no:twisted", "-p", "no:cacheprovider"]
-    done = python("-m", "pytest", "-v", "--color=no", *without, cwd=folder)
+    return pytest_says(folder, "-p", "no:twisted")
+
+
+def pytest_says(folder, *options):
+    """The parts of pytest's report by their headings; what comes first has none."""
+    done = python(
+        "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider", *options, cwd=folder
+    )
     parts = re.split(r"^_{3,} (.+?) _{3,}$", done.stdout, flags=re.MULTILINE)
     return {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def outcomes(told):
+    """What became of each test."""
+    return dict(re.findall(r"::test_(\w+) (\w+)", told[""]))
+
+
 def test_what_is_good_is_good(told):
-    results = dict(re.findall(r"::test_(\w+) (\w+)", told[""]))
+    results = outcomes(told)
     assert results["good"] == results["last_words"] == "PASSED"
     assert results["skipped"] == "SKIPPED"
     assert not [name for name in told if re.search("good|last_words|skipped", name)]
@@ -138,6 +149,142 @@ def test_a_mock_that_ended_is_no_good(told):
 
 def test_what_is_missing_is_named(told):
     assert "pip install pytest-twisted" in told["ERROR at setup of test_needs_more"]
+
+
+#: Where all mocks have the same to say.
+STANDING_IN = """
+import twisted_sock.testing
+from twisted_sock.mocking import Mock
+
+class Unmet(Mock):
+    host, port = "here", 7
+    report = reset = remove = _play = _inject = None
+
+    def __init__(self, *given, **settings):
+        self.stopped = False
+
+    def missed(self):
+        return "unmet"
+
+    def stop(self):
+        self.stopped = True
+
+twisted_sock.testing.MockProcess = Unmet
+"""
+
+#: The same case for unittest and for trial, whose ways to say what came of it differ.
+CASES = """
+import unittest
+
+import pytest
+from twisted.trial.unittest import SynchronousTestCase
+
+@pytest.fixture
+def mock(mock_process):
+    return mock_process()
+
+@pytest.mark.usefixtures("mock")
+class Plain(unittest.TestCase):
+    def test_plain_unmet(self):
+        pass
+
+    def test_plain_fails(self):
+        self.assertEqual(1, 2)
+
+    def test_plain_skips(self):
+        self.skipTest("not today")
+
+    @unittest.expectedFailure
+    def test_plain_fails_as_expected(self):
+        self.assertEqual(1, 2)
+
+    def test_plain_in_part(self):
+        with self.subTest("part"):
+            self.assertEqual(1, 2)
+        with self.subTest("other part"):
+            pass
+
+@pytest.mark.usefixtures("mock")
+class Trial(SynchronousTestCase):
+    def test_trial_unmet(self):
+        pass
+
+    def test_trial_fails(self):
+        self.assertEqual(1, 2)
+
+    def test_trial_skips(self):
+        raise unittest.SkipTest("not today")
+
+    def test_trial_fails_as_expected(self):
+        self.assertEqual(1, 2)
+    test_trial_fails_as_expected.todo = "not yet"
+
+def test_raises_skip(mock):
+    raise unittest.SkipTest("not today")
+
+@pytest.mark.xfail
+def test_marked(mock):
+    assert 1 == 2
+
+@pytest.mark.xfail
+def test_marked_in_vain(mock):
+    pass
+
+MOCKS = {}
+
+def cannot_stop():
+    raise OSError("it does not stop")
+
+@pytest.mark.parametrize("kind", ["process", "server"])
+def test_stop(request, kind):
+    start = request.getfixturevalue(f"mock_{kind}")
+    MOCKS[kind] = [start("strict = false") for _ in range(3)]
+    MOCKS[kind][1].stop = cannot_stop
+
+def test_stopped():
+    assert [mock.stopped for mock in MOCKS["process"]] == [True, False, True]
+    assert [bool(mock._stopped) for mock in MOCKS["server"]] == [True, False, True]
+"""
+
+
+@pytest.fixture(scope="module")
+def told_of_cases(tmp_path_factory):
+    """The same of test cases, and of mocks that cannot be stopped."""
+    folder = tmp_path_factory.mktemp("cases")
+    (folder / "conftest.py").write_text(STANDING_IN)
+    (folder / "test_cases.py").write_text(CASES)
+    return pytest_says(folder)
+
+
+@pytest.mark.parametrize("case", ["Plain", "Trial"])
+def test_a_test_case_is_checked_if_it_is_good(told_of_cases, case):
+    results = outcomes(told_of_cases)
+    name = case.lower()
+    assert results[f"{name}_fails"] == "FAILED"
+    assert results[f"{name}_skips"] == "SKIPPED"
+    assert results[f"{name}_fails_as_expected"] == "XFAIL"
+    assert told_of_cases[f"ERROR at teardown of {case}.test_{name}_unmet"].startswith("\nunmet\n")
+    assert "the mock at here:7: unmet" in told_of_cases[f"{case}.test_{name}_fails"]
+
+
+def test_nothing_more_is_said(told_of_cases):
+    """Neither of those that did not get so far, nor of what fails as it is expected to."""
+    names = {name.partition(" [")[0] for name in told_of_cases}  # without that of the subtest
+    assert names - {""} == {
+        "ERROR at teardown of Plain.test_plain_unmet",
+        "ERROR at teardown of Trial.test_trial_unmet",
+        "ERROR at teardown of test_stop[process]",
+        "ERROR at teardown of test_stop[server]",
+        "Plain.test_plain_fails",
+        "Plain.test_plain_in_part",
+        "Trial.test_trial_fails",
+    }
+
+
+def test_all_are_stopped_though_one_cannot_be(told_of_cases):
+    for kind in ("process", "server"):
+        assert "it does not stop" in told_of_cases[f"ERROR at teardown of test_stop[{kind}]"]
+    assert outcomes(told_of_cases)["stopped"] == "PASSED"
 
 
 HANGS = """
