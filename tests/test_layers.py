@@ -176,19 +176,28 @@ MAY_IMPORT = {
     "operator/__init__": "",
     "operator/telling": "",
     "operator/history": "",
-    "operator/talk": f"{LINES} operator/history operator/telling",
-    "operator/hub": f"{LINES} operator/talk operator/telling",
+    "operator/lessons": "",
+    "operator/waiting": "",
+    "operator/talk": (
+        f"{TALK} session operator/history operator/lessons operator/telling operator/waiting"
+    ),
+    "operator/hub": f"{TALK} session operator/lessons operator/talk operator/telling",
     "operator/tapped": LINES,
-    "operator/tap": f"{LINES} server operator/talk operator/hub operator/tapped",
+    "operator/tap": f"{TALK} session server operator/talk operator/hub operator/tapped",
     "operator/syntax": "display",
     "operator/door": LINES,
-    "operator/saving": "script/model script/saving script/writing operator/talk",
-    "operator/naming": "operator/talk operator/syntax",
+    "operator/saving": (
+        "errors script/model script/reading script/saving script/writing operator/lessons"
+    ),
+    "operator/given": "operator/syntax",
+    "operator/naming": "operator/talk operator/waiting operator/given operator/syntax",
     "operator/commands": (
         f"{LINES} script/model script/reading operator/history operator/talk operator/hub "
-        "operator/naming operator/saving operator/syntax"
+        "operator/given operator/naming operator/saving operator/syntax"
     ),
-    "operator/control": f"{TALK} operator/telling operator/door operator/commands operator/syntax",
+    "operator/control": (
+        f"{TALK} operator/telling operator/door operator/commands operator/naming operator/syntax"
+    ),
     "operator/pages": f"{LINES} {HTTP} operator/door operator/commands operator/syntax",
     "operator/serving": (
         f"{SERVING} strings {HTTP} operator/hub operator/tap operator/door operator/commands "
@@ -241,7 +250,10 @@ MAY_IMPORT = {
     "cli/piped": f"{LINES} cli/command cli/operating",
     "cli/aims": "display",
     "cli/told": "display cli/aims",
-    "cli/attached": f"{LINES} cli/command cli/operating cli/terminal cli/aims cli/told",
+    "cli/typed": "cli/aims",
+    "cli/attached": (
+        f"{LINES} cli/command cli/operating cli/terminal cli/aims cli/told cli/typed"
+    ),
     "cli/attach": "cli/command cli/connect cli/operating cli/piped cli/attached",
     "cli/completion": "cli/command",
     "cli/check": (f"{BOTTOM} cli/command script/model script/reading script/doubts script/schema"),

@@ -18,10 +18,10 @@ from tests.cli.test_connect import FakeScreen, MemoryEndpoint
 from twisted_sock import LineFactory, LineProtocol
 from twisted_sock.cli import attach, verify
 from twisted_sock.cli.aims import Aims, cut
-from twisted_sock.cli.attached import HELP, Attached
+from twisted_sock.cli.attached import Attached
 from twisted_sock.cli.command import CommandError, Status
 from twisted_sock.cli.link import Link
-from twisted_sock.cli.told import conversation, plainly, told
+from twisted_sock.cli.told import HELP, conversation, plainly, told
 from twisted_sock.cli.verify import described
 from twisted_sock.display import escape
 from twisted_sock.errors import SettingError
@@ -94,8 +94,9 @@ class AttachedTest(OperatorCase):
 
     def type(self, *lines):
         for line in lines:
-            self.screen.typist.typed(line)
-            self.flow()
+            self.screen.type("")  # whatever was given back
+            self.screen.type(line)
+            self.enter()
 
     def hear(self, *lines):
         self.peer.say(*lines)
@@ -260,6 +261,9 @@ class AttachedTest(OperatorCase):
         self.assertEqual(self.screen.typed, "for the first")
         self.assertIn("* there is no conversation 1; list tells them: not sent", self.seen())
         self.enter()
+        self.assertEqual(second.lines(), [])
+        self.assertEqual(self.seen(), ["* not sent: Enter sends it to [2], line 1, now"])
+        self.enter()
         self.assertEqual(second.lines(), ["for the first"])
 
     def test_a_line_that_comes_while_somebody_types(self):
@@ -313,6 +317,136 @@ class AttachedTest(OperatorCase):
         self.enter()
         self.assertEqual(self.peer.lines(), ["SECOND", "a", "b"])
 
+    def test_the_rest_of_a_paste_is_given_back_whole(self):
+        """Three questions, three answers pasted: none is lost, none goes to another question."""
+        self.hold("p1", "p2", "p3")
+        self.screen.type("r1\nr2\nr3")
+        self.enter()
+        self.assertEqual(self.screen.typed, "r2\nr3")
+        self.enter()  # nothing waited when the rest was there again
+        self.assertEqual(self.screen.typed, "r2\nr3")
+        self.assertEqual(self.screen.prompt, "[1] p2 > ")
+        self.assertEqual(self.peer.lines(), ["r1"])
+        self.enter()
+        self.assertEqual(self.screen.typed, "r3")
+        self.enter()
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["r2", "r3"])
+
+    def test_a_refused_answer_leaves_the_line_waiting(self):
+        self.hold("first")
+        self.screen.type("x" * 70_000)
+        self.enter()
+        self.assertIn("a line may have at most 65536 bytes: not sent", self.seen()[0])
+        self.assertEqual(self.screen.prompt, "[1] first > ")
+        self.type("short")
+        self.assertEqual(self.peer.lines(), ["short"])
+
+    def test_a_refused_answer_to_a_line_that_is_answered_meanwhile(self):
+        self.hold("first")
+        self.screen.type("x" * 70_000)
+        self.screen.enter()
+        self.screen.typist._dialogue.received(
+            b'EVENT {"event":"answered","id":1,"line":1,"by":"script"}\n'
+        )
+        self.flow()
+        self.assertEqual(self.screen.prompt, "> ")
+
+    def test_a_command_without_a_name_asks_nothing(self):
+        self.attach("--timeout", "5")
+        self.seen()
+        self.type("/", "/ list", "/list")
+        words = "* behind / goes a command; /help tells them"
+        self.assertEqual(self.seen()[:2], [words, words])
+        self.clock.advance(6)
+        self.type("/1 there")
+        self.assertEqual(self.peer.lines(), ["there"])
+
+    def test_a_number_alone_chooses(self):
+        self.hold("first")
+        self.type("/1")
+        self.assertEqual(self.seen(), ["* what you type goes to [1]"])
+        self.assertEqual(self.peer.lines(), [])
+        self.type("/1.1", f"/{'9' * 5000}", f"/{'9' * 5000} x", "/9", "/to 9")
+        seen = self.seen()
+        self.assertIn("* /to 3 chooses conversation 3", seen[0])
+        self.assertEqual(len(seen), 5)
+        self.type("")
+        self.type("/1 ")
+        self.assertEqual(self.peer.lines(), [""])
+        self.type("/release 1", "there")
+        self.assertEqual(self.peer.lines(), ["there"])
+
+    def test_who_is_not_there_is_not_chosen(self):
+        second = MemoryPeer(self.served, self.clock, 40001)
+        self.attach()
+        MemoryPeer(self.served, self.clock, 40002)
+        second.reset()
+        self.flow()
+        self.seen()
+        self.type("/to 3", "/to 2", "/4")
+        self.assertEqual(
+            self.seen(),
+            [
+                "* what you type goes to [3]",
+                "* there is no conversation 2; /list tells them",
+                "* there is no conversation 4; /list tells them",
+            ],
+        )
+        self.assertEqual(self.screen.prompt, "[3] > ")
+
+    def test_nobody_hears_what_is_said_to_all(self):
+        self.peer.reset()
+        self.attach()
+        self.seen()
+        self.type("/all hello")
+        self.assertEqual(self.seen(), ["* nobody is there"])
+
+    def test_an_edited_text_goes_where_the_prompt_says(self):
+        self.hold("first")
+        self.screen.type("for the first")
+        self.other("answer 1 theirs")
+        self.late()
+
+    def test_a_text_for_one_line_goes_to_another_only_when_that_was_told(self):
+        self.hold("first")
+        self.screen.type("for the first")
+        self.other("answer 1 theirs")
+        self.hear("second")
+        self.enter()
+        self.seen()
+        self.enter()
+        self.assertEqual(self.seen(), ["* not sent: Enter sends it to [1], line 2, now"])
+        self.other("answer 1 theirs, too")
+        self.hear("third")
+        self.enter()
+        self.assertIn("* that line of [1] waits no more: not sent", self.seen())
+        self.enter()
+        self.assertEqual(self.seen(), ["* not sent: Enter sends it to [1], line 3, now"])
+        self.assertEqual(self.peer.lines(), ["theirs", "theirs, too"])
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["for the first"])
+
+    def test_that_nothing_waits_meanwhile_makes_no_difference(self):
+        self.hold("first")
+        self.screen.type("for the first")
+        self.other("answer 1 theirs")
+        self.enter()
+        self.enter()
+        self.assertIn("no line waited when you began to type", self.seen()[-1])
+        self.hear("second")
+        self.enter()
+        self.enter()
+        self.assertEqual(self.peer.lines(), ["theirs"])
+        self.assertEqual(self.seen()[-1], "* not sent: Enter sends it to [1], line 2, now")
+
+    def test_the_words_of_the_service_are_no_template(self):
+        self.hold("first")
+        self.screen.type("x")
+        self.screen.enter()
+        self.screen.typist._dialogue.received(b"ERR strange {} {0.x} {nothing}\n")
+        self.assertEqual(self.seen()[-1], "* {} {0.x} {nothing}: not sent")
+
     def test_events_that_were_missed(self):
         self.hold("first")
         self.screen.typist._dialogue.received(
@@ -351,6 +485,7 @@ class AttachedTest(OperatorCase):
                 "* no-script: this protocol plays no script",
                 "* no-command: there is no such command; help tells them",
                 "* nothing",
+                "[1] * is closing: nothing is said there any more",
             ],
         )
         self.assertTrue(self.peer.ended)
@@ -360,7 +495,8 @@ class AttachedTest(OperatorCase):
 
     def test_the_help_names_what_there_is(self):
         words = {word.strip(",;/") for word in HELP.split() if word.startswith("/")}
-        self.assertEqual(words - {"3", "3.7", "all", "to", "text", ""} - set(COMMANDS), set())
+        words -= {"3", "3.7", "all", "to", "text", "quit", ""}
+        self.assertEqual(words - set(COMMANDS), set())
 
     def test_the_person_leaves(self):
         self.attach()
@@ -517,6 +653,12 @@ class ShownTest(SynchronousTestCase):
         event = {"event": "line", "id": 1, "way": "in", "text": "\x1b[2J\u202e\n\\"}
         self.assertEqual(told(event), "[1] < \\x1b[2J\\u202e\\x0a\\")
         self.assertEqual(told({"missed": 3})[:19], "* 3 events were mis")
+
+    def test_a_line_that_waits_is_safe_in_a_list(self):
+        talk = {"id": 1, "peer": "x", "waiting": [{"line": 2, "text": "\x1b[2J\u202e"}]}
+        shown = conversation(talk)
+        self.assertIn("; line 2 waits: \\x1b[2J\\u202e", shown)
+        self.assertTrue(shown.isprintable())
 
     def test_lines_in_the_prompt(self):
         for line, shown in (

@@ -167,6 +167,8 @@ class FakeScreen:
         self.closed = False
         self.prompt = "> "
         self.typed = ""  # and not given yet
+        self.begin = ""  # what the next line begins with
+        self.prompts = True  # whether the prompt is there: not while a line is being done
 
     def start(self, typist):
         self.typist = typist
@@ -175,9 +177,12 @@ class FakeScreen:
         self.prompt = prompt
 
     def give_back(self, text):
-        if self.typed:
+        if self.begin if not self.prompts else self.typed:
             return False
-        self.type(text)
+        if self.prompts:
+            self.type(text)
+        else:
+            self.begin = text
         return True
 
     def type(self, text):
@@ -188,7 +193,12 @@ class FakeScreen:
     def enter(self):
         """Give what was typed."""
         typed, self.typed = self.typed, ""
+        self.prompts = False
         self.typist.typed(typed)
+        self.prompts = True
+        begin, self.begin = self.begin, ""
+        if begin:
+            self.type(begin)
 
     def show(self, lines):
         self.lines += lines

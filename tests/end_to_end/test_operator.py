@@ -128,6 +128,8 @@ def test_a_person_at_a_terminal(mock, where, cli, terminal, tmp_path):
         type("a person\r")
         assert peer.line() == b"a person\n"
         sees(r"\[1\] >> a person")
+        type("/\r")
+        sees(r"\* behind / goes a command")
         type("/all closing soon\r")
         assert peer.line() == other.line() == b"closing soon\n"
         type("/list\r")
@@ -255,6 +257,10 @@ def test_from_a_pipe(serve, where, cli):
         "ERR no-script this protocol plays no script",
     ]
     assert out[-1] == "OK"
+    asked = cli("attach", where, input=b" list\nlist\n")
+    assert asked.wait() == 1
+    first, *_, last = asked.out.whole().splitlines()
+    assert (first.split(" ")[:2], last) == (["ERR", "no-command"], "OK")
     asked = cli("verify", where)
     assert asked.wait() == 2
     assert asked.err.whole() == "twisted-sock verify: this protocol plays no script\n"

@@ -177,6 +177,8 @@ def too_late(operator, peer):
     assert operator.line == "typed for the first"
     operator.sees("#target", re.compile("^Enter answers second; in .* s the script does$"))
     operator.page.press("#line", "Enter")
+    operator.sees("#hint", re.compile("^That was typed for something else: not sent"))
+    operator.page.press("#line", "Enter")
     assert peer.line() == b"typed for the first\n"
     operator.sees("#hint", re.compile("was answered"))
     assert operator.line == ""
@@ -216,7 +218,49 @@ def test_a_line_that_comes_while_somebody_types(operator, peer):
     operator.sees("#hint", "A line has begun to wait meanwhile: it was not sent")
     operator.sees("#target", re.compile("^Enter answers first"))
     operator.page.press("#line", "Enter")
+    operator.sees("#hint", re.compile("^That was typed for something else: not sent"))
+    operator.page.press("#line", "Enter")
     assert peer.line() == b"for nobody\n"
+
+
+def test_enter_twice_says_it_once(visit, peer):
+    held = []
+
+    def pass_on(socket):
+        server = socket.connect_to_server()
+        hold = held.append  # the answers to what is said, until the test lets them pass
+
+        def from_server(line):
+            is_answer = "answered" in line or (held and line == "OK")
+            hold(line) if is_answer else socket.send(line)
+
+        server.on_message(from_server)
+
+    visit.page.route_web_socket(re.compile("^ws:"), pass_on)
+    visit.page.reload()
+    visit.enter()
+    visit.choose(peer)
+    visit.page.fill("#line", "once")
+    visit.page.press("#line", "Enter")
+    assert peer.line() == b"once\n"
+    visit.page.press("#line", "Enter")
+    assert peer.ask(b"and then?\n") == b"502 unknown\n"  # and not the same again
+    visit.last("sent", "502 unknown")
+    assert peer.ask(b"and then?\n") == b"502 unknown\n"
+    assert [line for line in held if line != "OK"] == held[:1]
+
+
+def test_a_conversation_that_is_closing(operator, peer):
+    hold(operator, peer, 600)
+    operator.page.click("#close")
+    operator.sees("#title", re.compile("closing"))
+    operator.last("note", re.compile("it is closing"))
+    operator.sees("#target", "This one is closing.")
+    operator.page.fill("#line", "a word")
+    operator.page.press("#line", "Enter")
+    operator.sees("#hint", "This one is closing.")
+    assert operator.find("#release").is_disabled()
+    assert peer.rest() == b""
 
 
 def test_to_say_it_to_all(operator, peer, service):

@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +23,10 @@ from twisted_sock.operator import control, hub
 from twisted_sock.operator.commands import COMMANDS, Desk
 from twisted_sock.operator.door import Door, read_token
 from twisted_sock.operator.history import LINES
+from twisted_sock.operator.lessons import CHARACTERS, Lessons, Taught
 from twisted_sock.operator.saving import learnt, save
 from twisted_sock.operator.serving import Operator
 from twisted_sock.operator.syntax import Refused
-from twisted_sock.operator.talk import Taught
 from twisted_sock.script.model import Fault, Firing, Report, Unmatched
 from twisted_sock.script.reading import parse
 from twisted_sock.testing import MemoryPeer
@@ -216,8 +217,9 @@ class SeeingTest(BenchCase):
         ):
             self.assertTrue(self.op.ask(command)[1].startswith(f"ERR {code} "), command)
 
-    def test_an_empty_line_is_nothing(self):
-        self.assertEqual(self.op.ask(""), ([], None))
+    def test_an_empty_name_is_answered(self):
+        for line in ("", " list", " "):
+            self.assertTrue(self.op.ask(line)[1].startswith("ERR no-command "), line)
 
     @given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=30))
     def test_any_line_is_answered_once(self, line):
@@ -227,7 +229,7 @@ class SeeingTest(BenchCase):
         for words in (line, f"say {line}", f"hold {line}", f"fault {line}"):
             op.say(words)
             ends = [each for each in op.lines() if each == "OK" or each.startswith("ERR ")]
-            self.assertEqual(len(ends), 1 if words.partition(" ")[0] else 0)
+            self.assertEqual(len(ends), 1)
 
 
 class SteppingInTest(BenchCase):
@@ -324,8 +326,11 @@ class SteppingInTest(BenchCase):
     def test_close_and_abort(self):
         self.op.ask("hold 1 60")
         self.peer.say("a", "b")
+        self.op.ask("watch")
         self.op.ask("close 1")
         self.assertEqual(self.op.ask("list")[0][0]["state"], "closing")
+        self.op.ask("release 1")
+        self.assertEqual(self.op.told(), [("closing", 1), ("answered", 1, 1, "nobody")])
         self.assertTrue(self.peer.ended)
         self.assertEqual(self.peer.lines(), [])
         self.peer.close()
@@ -344,14 +349,53 @@ class SteppingInTest(BenchCase):
         self.op.reset()
         self.assertEqual(self.bench.clock.getDelayedCalls(), [])
 
-    def test_a_reply_that_takes_too_long_is_given_up_all_the_same(self):
+    def test_no_line_waits_until_its_reply_is_given_up(self):
         bench = Bench(reply_timeout=2)
+        peer, op = bench.peer(), bench.attach()
+        op.ask("watch")
+        self.assertEqual(op.ask("hold 1 60")[0], [{"id": 1, "seconds": 1.8}])
+        peer.say("a")
+        self.assertEqual(
+            op.told(),
+            [("held", 1, 1.8), ("line", 1, "in", "a"), ("waiting", 1, 1, "a", 1.8)],
+        )
+        peer.advance(1.7)
+        self.assertEqual(peer.lines(), [])
+        peer.advance(0.2)
+        self.assertEqual(peer.lines(), ["A"])
+        self.assertEqual(op.ask("hold 1 0.5")[0], [{"id": 1, "seconds": 0.5}])
+
+    def test_a_reply_that_takes_too_long_is_given_up_all_the_same(self):
+        bench = Bench(lambda line: Deferred(), reply_timeout=2)
         peer, op = bench.peer(), bench.attach()
         op.ask("hold 1 60")
         peer.say("a")
         peer.advance(5)
         self.assertEqual(peer.lines(), ["ERR timeout no reply in time"])
         self.assertEqual(op.ask("list")[0][0]["waiting"], [])
+
+    def test_the_script_takes_lines_in_their_order(self):
+        asked = []
+
+        def script(line):
+            asked.append(line)
+            return line
+
+        bench = Bench(script, window=4)
+        peer, op = bench.peer(), bench.attach()
+        op.ask("hold 1 60")
+        peer.say("A")
+        op.ask("hold 1 1")
+        peer.advance(0.1)
+        peer.say("B")
+        waiting = op.ask("list")[0][0]["waiting"]
+        self.assertEqual([each["seconds"] for each in waiting], [59.9, 59.9])
+        peer.advance(60)
+        self.assertEqual((asked, peer.lines()), (["A", "B"], ["A", "B"]))
+        peer.say("C", "D")
+        bench.hub.talks[1].waiting[4].timer.reset(0.5)  # as if sums of seconds were not exact
+        peer.advance(0.6)
+        self.assertEqual(asked[2:], ["C", "D"])
 
     def test_with_a_window(self):
         bench = Bench(window=3)
@@ -766,6 +810,14 @@ class ScriptedTest(BenchCase):
         self.assertRaises(Refused, desk.run, "say", {"id": "1", "text": "a\nb"})
         self.assertRaises(Refused, desk.run, "say", {"id": "1", "text": 5})
         self.assertRaises(Refused, desk.run, "hits", {"extra": 5})
+        for seconds in (10**400, -(10**400), True, [1], None, "1e400"):
+            values = {"id": 1, "seconds": seconds}
+            error = self.assertRaises(Refused, desk.run, "hold", values)
+            self.assertIn("SECONDS", error.words)
+        table = '{do = "drop"}\nother = 1'
+        self.assertRaises(Refused, desk.run, "fault", {"table": table})
+        for file in ("", 5, None):
+            self.assertRaises(Refused, desk.run, "save", {"file": file})
         for half in ("\ud800", "a\udfffb"):
             for table in ({"do": "drop", "name": half}, {"do": "drop", "json": {"a": [half]}},
                           {"do": "drop", half: 1}):  # fmt: skip
@@ -811,6 +863,50 @@ class SavingTest(BenchCase):
         self.assertTrue(self.op.ask(f"save {path}")[1].startswith("ERR exists "))
         self.assertEqual(self.op.ask(f"save {path} force")[1], "OK")
         self.assertTrue(self.op.ask("save /nonexistent/x")[1].startswith("ERR file "))
+        self.assertTrue(self.op.ask("save ")[1].startswith("ERR usage "))
+
+    def test_only_scripts_are_replaced(self):
+        for held in ("root:x:0:0:root:/root:/bin/sh\n", "[project]\nname = 'x'\n", "\0"):
+            path = Path(self.mktemp())
+            path.write_text(held)
+            answer = self.op.ask(f"save {path} force")[1]
+            self.assertEqual(
+                answer, "ERR exists the file that is there is no script, and stays as it is"
+            )
+            self.assertEqual(path.read_text(), held)
+
+    def test_what_the_script_has_answered_is_not_saved(self):
+        path = self.mktemp()
+        self.op.ask("hold 1 5")
+        self.peer.say("q1")
+        self.op.ask("say 1 A1")
+        self.peer.say("q2")
+        self.peer.advance(6)
+        self.op.ask("say 1 after q2")
+        self.assertEqual(self.peer.lines(), ["A1", "Q2", "after q2"])
+        self.assertEqual(self.op.ask(f"save {path}")[0][0]["rules"], 1)
+        with open(path, "rb") as file:
+            self.assertEqual(tomllib.load(file), {"rule": [{"exact": "q1", "reply": "A1"}]})
+
+    def test_what_is_kept_is_bounded(self):
+        lessons = Lessons()
+        long = "x" * 100_000
+        first = lessons.add("first", "answer")
+        for number in range(100):
+            last = lessons.add(str(number), long)
+        kept = list(lessons)
+        self.assertLess(sum(each.size for each in kept), CHARACTERS)
+        self.assertGreater(sum(each.size for each in kept), CHARACTERS - 200_000)
+        self.assertIs(kept[-1], last)
+        lessons.more(first, long)  # it is forgotten
+        self.assertEqual((first.answer, list(lessons)), (["answer"], kept))
+        for _ in range(100):
+            lessons.more(last, long)
+        self.assertEqual(list(lessons), [])
+        self.assertLess(last.size, CHARACTERS + 200_000)
+        for _ in range(CHARACTERS // 100):
+            lessons.add("", "")  # empty ones cost something, too
+        self.assertLess(len(list(lessons)), CHARACTERS // 100)
 
     def test_nothing_yet(self):
         path = self.mktemp()

@@ -14,6 +14,7 @@ from tests.memory_worlds import MemoryWorld, keeps
 from twisted_sock import Limits, LineFactory, LinePolicy, LineProtocol, Reason
 from twisted_sock.errors import Problem
 from twisted_sock.interfaces import LineApplication
+from twisted_sock.many import ManyLines
 from twisted_sock.operator import history
 from twisted_sock.operator.history import CHARACTERS, History, Said
 from twisted_sock.operator.hub import Hub
@@ -244,7 +245,7 @@ class Pushing(LineProtocol):
         return self.makers[int(line)]()
 
 
-class PushingMany(Pushing):
+class PushingMany(Pushing, ManyLines):
     """The same, and takes many lines at once."""
 
     def answer_lines(self, lines, replies):
@@ -333,6 +334,30 @@ class TheSameHistoryTest(SynchronousTestCase):
             last = kept.last()
             self.assertEqual(len(last), min(history.LINES, CHARACTERS // max(length, 1)))
         self.assertEqual(kept.counts, {"in": 5400, "out": 7200})
+
+    def test_of_a_line_that_is_too_long_the_beginning_is_kept(self):
+        kept = History()
+        for said in (Said("in", "before", 1.0), Said("in", "x" * 70_000, 1.0)):
+            kept.add(said)
+        self.assertEqual([len(said.text) for said in kept.last()], [CHARACTERS])
+        kept.add(Said("out", "after", 1.0))
+        self.assertEqual([len(said.text) for said in kept.last()], [CHARACTERS - 5, 5])
+        kept.add(Said("out", "y" * 150_000, 1.0))
+        self.assertEqual([said.text[:1] for said in kept.last()], ["y"])
+
+    def test_it_is_looked_now_and_then_only(self):
+        class Counting(History):
+            looks = 0
+
+            def _trim(self):
+                self.looks += 1
+                super()._trim()
+
+        kept = Counting()
+        for _ in range(20_000):
+            kept.add(Said("in", "x", 1.0))
+        self.assertGreater(kept.looks, 10)
+        self.assertLess(kept.looks, 200)
 
     def test_lines_with_newlines_in_them(self):
         kept = History()

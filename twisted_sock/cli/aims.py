@@ -31,6 +31,11 @@ class Aim(NamedTuple):
     words: str = ""
 
     @property
+    def key(self) -> tuple[int, int]:
+        """What it is, whatever its words."""
+        return self.talk, self.line
+
+    @property
     def name(self) -> str:
         """How the service knows it."""
         return f"{self.talk}.{self.line}"
@@ -41,19 +46,25 @@ class Aims:
 
     Attributes:
         chosen: the conversation that texts go to; None: to whichever waits longest.
+        talks: the conversations that go on.
     """
 
     def __init__(self) -> None:
         self.chosen: int | None = None
+        self.talks: set[int] = set()
         self._waiting: dict[tuple[int, int], Aim] = {}
         self._pinned: dict[tuple[int, int], Aim] | None = None
+        self._spent: set[tuple[int, int]] = set()  # lines whose answer is on its way
 
     # What the service tells.
 
     def begin(self, talks: Iterable[Mapping[str, Any]]) -> None:
         """All conversations, and the lines that wait in them."""
         self._waiting.clear()
+        self._spent.clear()
+        self.talks.clear()
         for talk in talks:
+            self._open(talk.get("id"))
             for line in waiting_of(talk):
                 self._wait(talk.get("id"), line)
 
@@ -63,9 +74,21 @@ class Aims:
         if kind == "waiting":
             self._wait(talk, event)
         elif kind == "answered" and isinstance(talk, int) and isinstance(event.get("line"), int):
-            self._waiting.pop((talk, event["line"]), None)
-        elif kind == "closed":
-            self._waiting = {key: aim for key, aim in self._waiting.items() if key[0] != talk}
+            self._forget((talk, event["line"]))
+        elif kind == "opened":
+            self._open(talk)
+        elif kind == "closed" and isinstance(talk, int):
+            self.talks.discard(talk)
+            for key in [key for key in self._waiting if key[0] == talk]:
+                self._forget(key)
+
+    def _open(self, talk: Any) -> None:
+        if isinstance(talk, int):
+            self.talks.add(talk)
+
+    def _forget(self, key: tuple[int, int]) -> None:
+        self._waiting.pop(key, None)
+        self._spent.discard(key)
 
     def _wait(self, talk: Any, line: Mapping[str, Any]) -> None:
         number = line.get("line")
@@ -77,7 +100,7 @@ class Aims:
     def pin(self) -> None:
         """They begin to type: what waits now is what they mean."""
         if self._pinned is None:
-            self._pinned = self._waiting.copy()
+            self._pinned = {aim.key: aim for aim in self._lines()}
 
     def unpin(self) -> None:
         """They are done with it."""
@@ -85,7 +108,20 @@ class Aims:
 
     def spend(self, aim: Aim) -> None:
         """It is being answered."""
-        self._waiting.pop((aim.talk, aim.line), None)
+        if aim.key in self._waiting:
+            self._spent.add(aim.key)
+
+    def miss(self, aim: Aim, waits: bool) -> None:
+        """The answer was refused.
+
+        Args:
+            aim: to what.
+            waits: whether that may be waiting still.
+        """
+        if waits:
+            self._spent.discard(aim.key)
+        else:
+            self._forget(aim.key)
 
     @property
     def aim(self) -> Aim | None:
@@ -98,7 +134,7 @@ class Aims:
 
     def _lines(self) -> Iterator[Aim]:
         waiting = self._waiting if self._pinned is None else self._pinned
-        return iter(waiting.values())
+        return (aim for aim in waiting.values() if aim.key not in self._spent)
 
     @property
     def prompt(self) -> str:
@@ -108,7 +144,7 @@ class Aims:
             return "> "
         if not aim.line:
             return f"[{aim.talk}] > "
-        gone = "" if (aim.talk, aim.line) in self._waiting else "waits no more: "
+        gone = "" if aim.key in self._waiting else "waits no more: "
         return f"[{aim.talk}] {gone}{cut(aim.words)} > "
 
 

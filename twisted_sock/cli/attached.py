@@ -18,7 +18,6 @@ the person has the text again. What was said is shown with control characters as
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from time import strftime
 from typing import Any
@@ -30,37 +29,22 @@ from twisted_sock.cli.aims import Aim, Aims
 from twisted_sock.cli.command import CommandError, Status
 from twisted_sock.cli.operating import Answer, Dialogue, OperatorOptions
 from twisted_sock.cli.terminal import Screen
-from twisted_sock.cli.told import ANSWERS, conversation, plainly, told
+from twisted_sock.cli.told import ANSWERS, HELP, conversation, plainly, told
+from twisted_sock.cli.typed import NAME, Typed
 from twisted_sock.display import one_line, show
-
-HELP = """\
-text          answers the line in the prompt: the one that had waited longest when you began
-/3 text       answers conversation 3, or speaks to it; /3.7 text answers its line 7
-/all text     speaks to all
-/to 3         chooses conversation 3; /to chooses none
-/list         who is there
-/history 3    what was said last
-/hold 3 60    each line of 3 waits 60 s for your answer; then the script answers
-/release 3    the script answers again
-/close 3      ends the conversation; /abort 3 drops the connection
-/save FILE    what you answered while holding, as rules of a script
-/report       of a script; also /hits, /unmatched, /faults, /firings, /reset, /load PATH
-/fault {do = "drop", nth = 3}   lets a fault happen; /unfault NAME ends it
-//text        a line that begins with /
-Ctrl-D        leave; what you hold is released when nobody is attached any more"""
 
 #: Commands whose first argument is a conversation, which may be the chosen one.
 OF_ONE = ("history", "hold", "release", "close", "abort")
-
-#: A conversation, maybe with one of its lines.
-NAME = re.compile(r"(?a:\d+)(?a:\.\d+)?")
-
 
 #: Why something was not sent, by the code of the answer.
 REFUSALS = {
     "nothing-waits": "that line of [{}] waits no more",
     "line-waits": "a line of [{}] has begun to wait meanwhile",
+    "closing": "[{}] is closing",
 }
+
+#: Codes of answers that leave no line waiting.
+GONE = ("nothing-waits", "no-conversation", "closing")
 
 #: Commands that tell something, or nothing; and those whose doing is seen.
 ASKING = ("list", "history", "hits", "unmatched", "faults", "firings", "report")
@@ -81,6 +65,7 @@ class Attached:
         self._screen = screen
         self._dialogue = Dialogue(reactor, options, self)
         self._aims = Aims()
+        self._typed = Typed(self._aims, self._say, self._command)
         self._ended: Deferred[int] = Deferred()
 
     async def run(self) -> int:
@@ -130,13 +115,11 @@ class Attached:
     def typed(self, text: str) -> None:
         """A line was typed, or some were pasted: one of them answers, the rest is given back."""
         rest = text.split("\n")
-        done = True
-        while rest and done:
-            done = self._do(rest.pop(0))
+        why, aim = self._typed.do(rest)
         self._aims.unpin()
         self._show_aim()
         if rest:
-            self._give_back("\n".join(rest), "the line before it is an answer; this was not sent")
+            self._give_back("\n".join(rest), why, aim)
 
     def ended(self) -> None:
         """The person leaves."""
@@ -160,25 +143,6 @@ class Attached:
 
     # Inside.
 
-    def _do(self, line: str) -> bool:
-        """Do as is typed.
-
-        Returns:
-            Whether the next line can be, too: not when it may be meant for what this one was.
-        """
-        if not line:
-            return True
-        if line.startswith("/") and not line.startswith("//"):
-            self._command(line[1:])
-            return True
-        aim = self._aims.aim
-        if aim is not None:
-            self._say(aim, line.removeprefix("/"), line)
-            return not aim.line
-        words = "no line waited when you began to type: not sent; /3 text speaks to 3"
-        self._give_back(line, words)
-        return False
-
     def _say(self, aim: Aim, text: str, typed: str) -> None:
         """Answer a line, or speak to a conversation.
 
@@ -191,8 +155,10 @@ class Attached:
 
         def refused(answer: Answer) -> None:
             if answer.code:
-                words = REFUSALS.get(answer.code, answer.words).format(aim.talk)
-                self._give_back(typed, f"{words}: not sent")
+                self._aims.miss(aim, waits=answer.code not in GONE)
+                words = REFUSALS.get(answer.code, "").format(aim.talk) or answer.words
+                self._give_back(typed, f"{words}: not sent", aim)
+                self._show_aim()
 
         self._ask(f"say {aim.name} {text}", refused)
 
@@ -201,9 +167,17 @@ class Attached:
         aim = self._aims.aim
         self._screen.ask(self._aims.prompt, aim is not None and bool(aim.line))
 
-    def _give_back(self, text: str, why: str) -> None:
-        """Tell that something was not sent, and let the person have it again."""
+    def _give_back(self, text: str, why: str, aim: Aim | None) -> None:
+        """Tell that something was not sent, and let the person have it again.
+
+        Args:
+            text: what they have typed.
+            why: why it was not.
+            aim: what the first line of it was for; unless it is edited, it does not go elsewhere
+                before that is told.
+        """
         if not text or self._screen.give_back(text):
+            self._typed.give_back(text, aim)
             self._notice(why)
         else:
             self._stamped(f"* {one_line(why)}: {show(text)}")
@@ -211,16 +185,16 @@ class Attached:
     def _command(self, text: str) -> None:
         name, _, rest = text.partition(" ")
         chosen = self._aims.chosen
-        if name == "help":
+        if not name:
+            self._notice("behind / goes a command; /help tells them")
+        elif name == "help":
             self._screen.show(HELP.split("\n"))
         elif name == "to":
             self._choose(rest.strip())
         elif name in ("quit", "exit"):
             self.ended()
         elif NAME.fullmatch(name):
-            talk, _, line = name.partition(".")
-            aim = Aim(int(talk), int(line)) if line else self._aims.at(int(talk))
-            self._say(aim, rest, f"/{text}")
+            self._choose(name)
         elif name == "all":
             self._obey(f"say all {rest}")
         elif name in OF_ONE and not rest and chosen is not None:
@@ -229,11 +203,16 @@ class Attached:
             self._obey(text)
 
     def _choose(self, text: str) -> None:
-        if text and not (text.isascii() and text.isdecimal()):
-            self._notice("/to 3 chooses conversation 3, /to none")
-            return
-        self._aims.chosen = int(text) if text else None
-        self._notice(f"what you type goes to [{text}]" if text else "no conversation is chosen")
+        if not text:
+            self._aims.chosen = None
+            self._notice("no conversation is chosen")
+        elif not (text.isascii() and text.isdecimal()):
+            self._notice("/to 3 chooses conversation 3, /to none; /3.7 text answers its line 7")
+        elif len(text) > 15 or int(text) not in self._aims.talks:
+            self._notice(f"there is no conversation {text}; /list tells them")
+        else:
+            self._aims.chosen = int(text)
+            self._notice(f"what you type goes to [{text}]")
 
     def _ask(self, command: str, then: Callable[[Answer], None]) -> None:
         # What fails with the connection is told by `over`.
@@ -268,6 +247,8 @@ class Attached:
             self._stamped(shown(each))
         if not answer.data and name not in QUIET:
             self._notice("nothing" if name in ASKING else "done")
+        if not answer.data and name == "say":
+            self._notice("nobody is there")
 
     def _notice(self, words: str) -> None:
         self._stamped(f"* {one_line(words)}")

@@ -78,6 +78,8 @@ class Editor:
     def give_back(self, text: str) -> bool:
         """Put back what was typed, where nothing else is typed yet."""
         if self._session is None or not self._session.app.is_running:
+            if self._begin:
+                return False
             self._begin = text
             return True
         line = self._session.default_buffer

@@ -12,6 +12,22 @@ from typing import Any
 from twisted_sock.cli.aims import waiting_of
 from twisted_sock.display import show
 
+HELP = """\
+text          answers the line in the prompt: the one that had waited longest when you began
+/3 text       answers conversation 3, or speaks to it; /3.7 text answers its line 7
+/all text     speaks to all
+/to 3, /3     chooses conversation 3; /to chooses none
+/list         who is there
+/history 3    what was said last
+/hold 3 60    each line of 3 waits 60 s for your answer; then the script answers
+/release 3    the script answers again
+/close 3      ends the conversation; /abort 3 drops the connection
+/save FILE    what you answered while holding, as rules of a script
+/report       of a script; also /hits, /unmatched, /faults, /firings, /reset, /load PATH
+/fault {do = "drop", nth = 3}   lets a fault happen; /unfault NAME ends it
+//text        a line that begins with /
+/quit, Ctrl-D leave; what you hold is released when nobody is attached any more"""
+
 
 def conversation(talk: dict[str, Any]) -> str:
     """One conversation in a list."""
@@ -69,6 +85,7 @@ EVENTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "held": lambda event: (
         f"* held: each line waits {_number(event.get('seconds'))} s for an answer"
     ),
+    "closing": lambda event: "* is closing: nothing is said there any more",
     "released": lambda event: "* released: the script answers",
     "closed": lambda event: f"* ended: {event.get('reason')}",
 }

@@ -9,21 +9,23 @@ The line protocol splits what it is given into words by the same table (`Command
 from __future__ import annotations
 
 import dataclasses
-import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from twisted_sock.errors import ScriptError
+from twisted_sock.operator import given
 from twisted_sock.operator.history import said_fields
 from twisted_sock.operator.hub import Hub
 from twisted_sock.operator.naming import (
+    ALL,
     AN_ID,
     answered,
     described,
+    ending,
+    line_of,
     line_waits,
     no_talk,
-    number,
+    unsent,
     waits,
 )
 from twisted_sock.operator.saving import save
@@ -31,9 +33,6 @@ from twisted_sock.operator.syntax import Command, Data, Refused
 from twisted_sock.operator.talk import Talk
 from twisted_sock.script.model import Scripted
 from twisted_sock.script.reading import parse_fault
-
-#: Stands for every conversation.
-ALL = "all"
 
 #: Seconds that a line waits for somebody.
 PATIENCE = 30.0
@@ -94,7 +93,7 @@ class Desk:
 
     def history(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """What was said last."""
-        wanted = number(values["id"], AN_ID)
+        wanted = given.number(values["id"], AN_ID)
         talk = self.hub.find(wanted)
         if talk is None:
             raise no_talk(wanted)
@@ -102,22 +101,23 @@ class Desk:
 
     def say(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Answer, or say something unasked."""
-        text, line = self._text(values["text"]), self._line_of(values)
+        text, line = given.text(values["text"]), line_of(values)
         if line:
             yield from self.answer(values)
             return
-        for talk in self.talks(values["id"]):
+        for talk in self._going_on(values["id"]):
             if line is None and talk.waiting:
-                yield answered(talk, talk.answer(text))
-                continue
-            if talk.waiting:
+                yield from self._answered(talk, text, None, values["id"])
+            elif talk.waiting:
                 raise line_waits(talk)
-            talk.say(text)
-            yield {"id": talk.number, "answered": False}
+            elif talk.say(text):
+                yield {"id": talk.number, "answered": False}
+            elif values["id"] != ALL:
+                raise unsent(talk)
 
     def answer(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Answer a line that waits, or say nothing."""
-        text, line = self._text(values["text"]), self._line_of(values)
+        text, line = given.text(values["text"]), line_of(values)
         talks = [talk for talk in self.talks(values["id"]) if waits(talk, line)]
         if not talks:
             words = "no line waits for an answer there"
@@ -125,16 +125,15 @@ class Desk:
                 words = f"line {line} of {values['id']} waits for no answer, or no longer"
             raise Refused("nothing-waits", words)
         for talk in talks:
-            yield answered(talk, talk.answer(text, line))
+            yield from self._answered(talk, text, line, values["id"])
 
     def hold(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Let lines wait for somebody."""
         if self.hub.over:
             raise Refused("stopping", "the service stops; nothing is held any more")
-        seconds = self._seconds(values.get("seconds", PATIENCE))
-        for talk in self.talks(values["id"]):
-            talk.hold(seconds)
-            yield {"id": talk.number, "seconds": seconds}
+        seconds = given.seconds(values.get("seconds", PATIENCE))
+        for talk in self._going_on(values["id"]):
+            yield {"id": talk.number, "seconds": talk.hold(seconds)}
 
     def release(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Let the script answer again."""
@@ -153,13 +152,16 @@ class Desk:
         force = values.get("force", False)
         if force not in (True, False, "force"):
             raise Refused("usage", "behind FILE goes the word force, or nothing")
+        file = given.file(values["file"])
         try:
-            rules = save(str(values["file"]), self.hub.taught, bool(force))
+            rules = save(file, self.hub.taught, bool(force))
         except FileExistsError:
             raise Refused("exists", "the file is there already; say force to replace it") from None
+        except ScriptError as error:
+            raise Refused("exists", str(error)) from None
         except (OSError, ValueError) as error:
             raise Refused("file", getattr(error, "strerror", None) or str(error)) from None
-        yield {"file": str(values["file"]), "rules": rules}
+        yield {"file": file, "rules": rules}
 
     # The script.
 
@@ -190,7 +192,7 @@ class Desk:
     def fault(self, values: Mapping[str, Any]) -> Iterator[Data]:
         """Let a fault happen."""
         script = self._script
-        fault = parse_fault(_table(values["table"]), "fault")
+        fault = parse_fault(given.table(values["table"]), "fault")
         script.inject(fault)
         yield {"name": fault.name, "do": fault.do}
 
@@ -231,46 +233,31 @@ class Desk:
         """
         if which == ALL:
             return list(self.hub.talks.values())
-        wanted = number(which, AN_ID)
+        wanted = given.number(which, AN_ID)
         if wanted not in self.hub.talks:
             raise no_talk(wanted)
         return [self.hub.talks[wanted]]
 
-    def _line_of(self, values: Mapping[str, Any]) -> int | None:
-        """Which line is meant: its number, 0 for none, or None for whichever waits."""
-        line = values.get("line")
-        if line is None:
-            return None
-        if values["id"] == ALL:
-            raise Refused("usage", "LINE is a line of one conversation, not of all")
-        return number(line, "LINE is the number of a line that waits, or 0 for none; list tells")
+    def _going_on(self, which: Any) -> list[Talk]:
+        """Those of the conversations where something can still be said.
 
-    def _text(self, text: Any) -> str:
-        if not isinstance(text, str) or "\n" in text:
-            raise Refused("usage", "TEXT is one line of text")
-        return text
+        Raises:
+            Refused: it is one, and it is closing.
+        """
+        talks = self.talks(which)
+        if which != ALL and talks[0].closing:
+            raise ending(talks[0])
+        return [talk for talk in talks if not talk.closing]
 
-    def _seconds(self, text: Any) -> float:
-        try:
-            seconds = float(text)
-        except (TypeError, ValueError):
-            seconds = math.nan
-        if not 0 < seconds <= 86400:
-            raise Refused("usage", "SECONDS is a number above 0, and 86400 at most")
-        return seconds
-
-
-def _table(given: Any) -> dict[str, Any]:
-    """The table of a fault: as JSON has it, or an inline table of TOML."""
-    if isinstance(given, dict):
-        return given
-    try:
-        table = tomllib.loads(f"fault = {given}")["fault"]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Refused("fault", f"TABLE is an inline table of TOML: {error}") from None
-    if not isinstance(table, dict):
-        raise Refused("fault", 'TABLE is an inline table of TOML: {do = "drop", nth = 3}')
-    return table
+    def _answered(self, talk: Talk, text: str, line: int | None, which: Any) -> Iterator[Data]:
+        """Answer a line that waits; among all conversations, who cannot be told is left out."""
+        if not talk.mute:
+            number, sent = talk.answer(text, line)
+            if sent:
+                yield answered(talk, number)
+                return
+        if which != ALL:
+            raise ending(talk) if talk.mute else unsent(talk)
 
 
 def command_of(name: str) -> Command:

@@ -33,8 +33,9 @@ from twisted.internet.interfaces import IDelayedCall
 
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import Reply
-from twisted_sock.operator.commands import ALL, Desk
+from twisted_sock.operator.commands import Desk
 from twisted_sock.operator.door import Door
+from twisted_sock.operator.naming import ALL
 from twisted_sock.operator.syntax import Data, Refused
 from twisted_sock.operator.telling import encode
 from twisted_sock.protocol import LineProtocol
@@ -159,8 +160,6 @@ class Control(LineProtocol):
         name, _, rest = line.partition(" ")
         if not self._inside:
             return self._knock(name, rest)
-        if not name:
-            return None
         try:
             data = self._obey(name, rest)
         except Refused as refused:

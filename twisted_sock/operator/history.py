@@ -98,14 +98,17 @@ class History:
         return {"in": self._in, "out": self._out}
 
     def last(self) -> list[Said]:
-        """The last lines."""
+        """The last lines; of one that is longer than all together may be, its beginning."""
         lines = list(chain.from_iterable(_lines(said) for _, _, said in self._kept))[-LINES:]
-        size = sum(len(said.text) for said in lines)
-        first = 0
-        while size > CHARACTERS:
-            size -= len(lines[first].text)
-            first += 1
-        return lines[first:]
+        room = CHARACTERS
+        last: list[Said] = []
+        for said in reversed(lines):
+            fits = len(said.text) <= room
+            if not (fits or (room and len(said.text) > CHARACTERS)):
+                break
+            last.append(said._replace(text=said.text[:room]))
+            room -= len(last[-1].text)
+        return last[::-1]
 
     def _trim(self) -> None:
         """Forget what is not among the last lines any more; that is seen now and then only."""

@@ -12,15 +12,13 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
-from twisted_sock.interfaces import Conversation
-from twisted_sock.operator.talk import Talk, Taught
+from twisted_sock.operator.lessons import Lessons
+from twisted_sock.operator.talk import Talk
 from twisted_sock.operator.telling import Watcher
+from twisted_sock.session import Session
 
 #: Conversations that are over whose history is kept.
 PAST = 20
-
-#: Answers that are kept to be saved.
-TAUGHT = 10_000
 
 #: Seconds that somebody who has asked over HTTP is taken to be there.
 VISIT = 60.0
@@ -45,7 +43,7 @@ class Hub:
         self.talks: dict[int, Talk] = {}
         self.past: deque[Talk] = deque(maxlen=PAST)
         self.attached: list[Watcher] = []
-        self.taught: deque[Taught] = deque(maxlen=TAUGHT)
+        self.taught = Lessons()
         self.over = False
         self._number = 0
         self._watchers: list[Watcher] = []  # of all conversations
@@ -62,7 +60,7 @@ class Hub:
 
     # What the tap tells.
 
-    def opened(self, session: Conversation) -> Talk:
+    def opened(self, session: Session) -> Talk:
         """A conversation has begun."""
         self._number += 1
         talk = Talk(self, self._number, session, list(self._watchers))
@@ -109,11 +107,6 @@ class Hub:
             self._watchers.remove(watcher)
         for talk in (*self.talks.values(), *self.past):
             talk.unwatch(watcher)
-
-    def teach(self, line: str, answer: str) -> Taught:
-        """Keep what somebody has answered."""
-        self.taught.append(Taught(line, [answer]))
-        return self.taught[-1]
 
     def release_all(self, by: str) -> None:
         """Let the script answer everywhere."""

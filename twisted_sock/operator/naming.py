@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from twisted_sock.operator import given
 from twisted_sock.operator.syntax import Data, Refused
-from twisted_sock.operator.talk import Talk, Waiting
+from twisted_sock.operator.talk import Talk
+from twisted_sock.operator.waiting import Waiting
+
+#: Stands for every conversation.
+ALL = "all"
 
 #: How a conversation is named.
 AN_ID = "ID is the number of a conversation; list tells them"
 
 
-def number(given: Any, usage: str) -> int:
-    """A number as a command has it, in digits or as JSON.
+def line_of(values: Mapping[str, Any]) -> int | None:
+    """Which line is meant: its number, 0 for none, or None for whichever waits.
 
     Raises:
-        Refused: it is none; in these words.
+        Refused: it is no number, or all conversations are meant.
     """
-    words = "" if isinstance(given, float) else str(given)
-    if not (words.isascii() and words.isdigit() and len(words) < 16):
-        raise Refused("usage", usage)
-    return int(words)
+    line = values.get("line")
+    if line is None:
+        return None
+    if values["id"] == ALL:
+        raise Refused("usage", "LINE is a line of one conversation, not of all")
+    return given.number(line, "LINE is the number of a line that waits, or 0 for none; list tells")
 
 
 def described(talk: Talk, now: float) -> Data:
@@ -56,6 +64,16 @@ def line_waits(talk: Talk) -> Refused:
     """Nothing can be said there as if no line waited."""
     line = next(iter(talk.waiting))
     return Refused("line-waits", f"line {line} of {talk.number} waits for an answer")
+
+
+def ending(talk: Talk) -> Refused:
+    """Nothing is said there any more."""
+    return Refused("closing", f"conversation {talk.number} is closing")
+
+
+def unsent(talk: Talk) -> Refused:
+    """What was to be said cannot be sent."""
+    return Refused("unsent", f"it cannot be sent to the peer of {talk.number}")
 
 
 def no_talk(wanted: int) -> Refused:

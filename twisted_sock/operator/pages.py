@@ -38,6 +38,7 @@ STATUSES = {
     "no-command": 404,
     "no-conversation": 404,
     "no-fault": 404,
+    "closing": 409,
     "exists": 409,
 }
 

@@ -8,45 +8,19 @@ or when nobody is attached any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
-from twisted_sock.interfaces import Conversation, Reply
+from twisted_sock.interfaces import Reply
 from twisted_sock.operator.history import History, Said, said_fields
+from twisted_sock.operator.lessons import Lessons, Taught
 from twisted_sock.operator.telling import Watcher, encode, tell
+from twisted_sock.operator.waiting import Waiting
+from twisted_sock.session import Session, State
 
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A line that waits for an answer.
-
-    Args:
-        number: the how-manyth line of the peer it is, from 1; its name in the conversation.
-        line: the line.
-        answer: fires with the lines of the answer; with None for the script to answer.
-        timer: when it does.
-    """
-
-    number: int
-    line: str
-    answer: Deferred[Any]
-    timer: IDelayedCall
-
-
-@dataclass(slots=True)
-class Taught:
-    """What somebody has answered.
-
-    Args:
-        line: to which line.
-        answer: the lines of the answer.
-    """
-
-    line: str
-    answer: list[str]
+#: The part of `reply_timeout` that a line may wait: the script needs some of it, too.
+PATIENCE = 0.9
 
 
 class Owner(Protocol):
@@ -54,15 +28,14 @@ class Owner(Protocol):
 
     Attributes:
         reactor: the reactor, or a clock in tests.
+        taught: what was answered while conversations were held.
     """
 
     reactor: Any
+    taught: Lessons
 
     def now(self) -> float:
         """The time, in seconds since 1970."""
-
-    def teach(self, line: str, answer: str) -> Taught:
-        """Keep what somebody has answered."""
 
 
 class Talk:
@@ -78,14 +51,12 @@ class Talk:
         since: when it began, in seconds since 1970.
         history: what was said.
         held: how many seconds a line waits; 0 when it is not held.
-        closing: whether somebody has ended it; the peer may still be reading.
+        mute: whether our side has ended: what is said goes nowhere.
         waiting: the lines that wait, the oldest first, by their numbers.
         quiet: whether nobody is told, and nothing waits: a line needs only to be noted.
     """
 
-    def __init__(
-        self, hub: Owner, number: int, session: Conversation, watchers: list[Watcher]
-    ) -> None:
+    def __init__(self, hub: Owner, number: int, session: Session, watchers: list[Watcher]) -> None:
         self._hub = hub
         self._session = session
         self.number = number
@@ -93,11 +64,14 @@ class Talk:
         self.since = hub.now()
         self.history = History()
         self.held = 0.0
-        self.closing = False
+        self.mute = False
         self.waiting: dict[int, Waiting] = {}
         self.quiet = not watchers
         self._watchers = watchers
         self._taught: Taught | None = None
+        self._saying: str | None = None  # what is being said by hand, and not noted yet
+        self._unsent = False  # whether that could not be sent
+        self._told_end = False
 
     # Who is told.
 
@@ -131,6 +105,8 @@ class Talk:
 
     def note(self, way: str, text: str, by: str = "") -> None:
         """A line was said."""
+        if self._saying is not None:
+            self._settle()
         said = Said(way, text, self._hub.now(), by)
         self.history.add(said)
         if self._watchers:
@@ -149,14 +125,32 @@ class Talk:
         number = self.history.counts["in"]
         answer: Deferred[Any] = Deferred(lambda _: self._given_up(number))
         answer.addCallback(lambda lines: script(line) if lines is None else lines)
-        timer = self._hub.reactor.callLater(self.held, self._too_late, number)
+        seconds = self._patience()
+        timer = self._hub.reactor.callLater(seconds, self._due, number)
         self.waiting[number] = Waiting(number, line, answer, timer)
-        self.tell("waiting", line=number, text=line, seconds=self.held)
+        self.tell("waiting", line=number, text=line, seconds=round(seconds, 3))
         return answer
+
+    def ends(self, mute: bool = False) -> None:
+        """The service ends it; the peer may still be reading.
+
+        Args:
+            mute: whether our side has ended already.
+        """
+        self.mute = self.mute or mute
+        if not self._told_end:
+            self._told_end = True
+            self.tell("closing")
+
+    def unsent(self) -> None:
+        """What is being said cannot be sent."""
+        if self._saying is not None:
+            self._saying = None
+            self._unsent = True
 
     # What somebody does who is attached.
 
-    def answer(self, text: str, number: int | None = None) -> int:
+    def answer(self, text: str, number: int | None = None) -> tuple[int, bool]:
         """Answer a line that waits.
 
         Args:
@@ -164,7 +158,7 @@ class Talk:
             number: which line; None for the one that has waited longest.
 
         Returns:
-            Which line it was.
+            Which line it was, and whether the answer was sent, or is to be in its turn.
 
         Raises:
             LookupError: it does not wait, or none does.
@@ -172,28 +166,44 @@ class Talk:
         waiting = self._take(next(iter(self.waiting), 0) if number is None else number, "operator")
         if waiting is None:
             raise LookupError("the line does not wait")
-        self._taught = self._hub.teach(waiting.line, text)
-        self.note("out", text, "operator")
-        waiting.answer.callback([text])
-        return waiting.number
+        self._taught = None
+        sent = self._give(text, lambda: waiting.answer.callback([text]))
+        if sent:
+            self._taught = self._hub.taught.add(waiting.line, text)
+        return waiting.number, sent
 
-    def say(self, text: str) -> None:
-        """Say something unasked; while it is held, more of the answer before."""
-        if self.held and self._taught is not None:
-            self._taught.answer.append(text)
-        self._session.sendLine(text)
-        self.note("out", text, "operator")
+    def say(self, text: str) -> bool:
+        """Say something unasked; while it is held, more of the answer before.
+
+        Returns:
+            Whether it was sent.
+        """
+        sent = self._give(text, lambda: self._push(text))
+        if sent and self.held and self._taught is not None:
+            self._hub.taught.more(self._taught, text)
+        return sent
+
+    @property
+    def closing(self) -> bool:
+        """Whether it takes no more lines, or says none."""
+        return self.mute or self._session.state >= State.CLOSING
 
     @property
     def state(self) -> str:
         """How it is, in a word: open, held or closing."""
         return "closing" if self.closing else "held" if self.held else "open"
 
-    def hold(self, seconds: float) -> None:
-        """From now on let each line wait so long."""
-        self.held = seconds
+    def hold(self, seconds: float) -> float:
+        """From now on let each line wait so long.
+
+        Returns:
+            How long: no reply may take longer than `reply_timeout`.
+        """
+        limit = self._session.limits.reply_timeout
+        self.held = min(seconds, round(limit * PATIENCE, 3)) if limit else seconds
         self.quiet = False
-        self.tell("held", seconds=seconds)
+        self.tell("held", seconds=self.held)
+        return self.held
 
     def release(self, by: str = "operator") -> None:
         """Let the script answer again, first the lines that wait."""
@@ -202,14 +212,14 @@ class Talk:
             self._taught = None
             self.tell("released", by=by)
         for number in list(self.waiting):
-            self._too_late(number)
+            self._let_script(number)
         self._see_whether_quiet()
 
     def close(self) -> None:
         """End the conversation; what waits for an answer gets none."""
         self.held = 0.0
-        self.closing = True
         self._session.close()
+        self.ends()
         for number in list(self.waiting):
             waiting = self._take(number, "nobody")
             if waiting is not None:
@@ -221,11 +231,45 @@ class Talk:
 
     # Inside.
 
-    def _too_late(self, number: int) -> None:
+    def _patience(self) -> float:
+        """How many seconds one more line waits: never less than those before it still do."""
+        last = next(reversed(self.waiting.values()), None)
+        left = 0.0 if last is None else last.timer.getTime() - self._hub.now()
+        return max(self.held, left)
+
+    def _due(self, number: int) -> None:
+        """Nobody has answered a line in time, nor those before it."""
+        for each in list(self.waiting):
+            if each <= number:
+                self._let_script(each)
+
+    def _let_script(self, number: int) -> None:
         """Nobody has answered a line, and nobody shall: the script does."""
         waiting = self._take(number, "script")
         if waiting is not None:
+            self._taught = None
             waiting.answer.callback(None)
+
+    def _push(self, text: str) -> None:
+        self._session.sendLine(text)
+        if self._session.state >= State.CLOSED:  # the peer is too far behind, and was cut off
+            self.unsent()
+
+    def _give(self, text: str, give: Callable[[], object]) -> bool:
+        """Say something by hand; it is noted when it is sent, before whatever comes then.
+
+        Returns:
+            Whether it could be sent.
+        """
+        self._saying, self._unsent = text, False
+        give()
+        self._settle()
+        return not self._unsent
+
+    def _settle(self) -> None:
+        text, self._saying = self._saying, None
+        if text is not None:
+            self.note("out", text, "operator")
 
     def _given_up(self, number: int) -> None:
         """The session takes no answer any more."""

@@ -24,13 +24,14 @@ from twisted_sock.interfaces import (
     LineApplication,
     LineFunction,
     LineReceiver,
-    LinesFunction,
     Reply,
 )
+from twisted_sock.many import ManyLines, many_lines
 from twisted_sock.operator.hub import Hub
 from twisted_sock.operator.talk import Talk
 from twisted_sock.operator.tapped import LinesLater, TappedSession
 from twisted_sock.server import Handler, maker
+from twisted_sock.session import Session
 
 
 class Tap:
@@ -69,7 +70,7 @@ class Tap:
             self._handler.reload()
 
 
-class Tapped:
+class Tapped(ManyLines):
     """The line protocol of one conversation, in place of another (see `LineReceiver`).
 
     Args:
@@ -84,10 +85,10 @@ class Tapped:
             self._handle: LineFunction = self._protocol.lineReceived
         else:
             self._handle = inner
-        self._many: LinesFunction | None = getattr(inner, "answer_lines", None)
+        self._many = many_lines(inner)
         self._hub = hub
         self._now: Callable[[], float] = hub.reactor.seconds
-        self._session: Conversation
+        self._session: Session
         self._talk: Talk | None = None
         self._asked: list[str] = []  # lines that are answered now, and not noted yet
         self._replies: list[str] = []  # what they are answered, behind what was noted
@@ -96,7 +97,7 @@ class Tapped:
 
     def makeConnection(self, session: Conversation) -> None:
         """Learn which session to speak through."""
-        self._session = session
+        self._session = cast(Session, session)
         if self._protocol is not None:
             self._protocol.makeConnection(TappedSession(session, self))
 
@@ -116,7 +117,7 @@ class Tapped:
         return self._answer(line)
 
     def answer_lines(self, lines: Iterator[str], replies: list[str]) -> Reply:
-        """Several lines came (see `LinesFunction`)."""
+        """Several lines came (see `ManyLines`)."""
         if self._talk is None or not self._talk.quiet:
             return self._one_by_one(lines, replies)
         self._replies, self._noted_replies = replies, len(replies)
@@ -132,7 +133,6 @@ class Tapped:
 
     def connectionLost(self, reason: Reason) -> object:
         """The conversation is over."""
-        self.before()
         if self._talk is not None:
             self._hub.closed(self._talk, str(reason))
         return None if self._protocol is None else self._protocol.connectionLost(reason)
@@ -140,6 +140,8 @@ class Tapped:
     def problem_line(self, problem: Problem) -> str | None:
         """How to tell the peer of a problem."""
         words = str(problem) if self._protocol is None else self._protocol.problem_line(problem)
+        if problem.reason is Reason.DATAGRAM and self._talk is not None:
+            self._talk.unsent()
         self.before()
         self.say(words)
         return words
@@ -155,6 +157,11 @@ class Tapped:
     def before(self) -> None:
         """Note what was said in lines and plain replies until now: something else comes."""
         self._owed = self._note()
+
+    def ends(self, mute: bool = False) -> None:
+        """The other ends the conversation, or our side of it."""
+        if self._talk is not None:
+            self._talk.ends(mute)
 
     def _settle(self) -> None:
         """Note it: no line is being answered, and the last one may have had no plain reply."""

@@ -18,6 +18,9 @@ class Notes(Protocol):
     def say(self, line: object) -> None:
         """It was said."""
 
+    def ends(self, mute: bool = False) -> None:
+        """The conversation ends, or only our side of it: what is said goes nowhere."""
+
 
 class TappedSession:
     """A session as the wrapped line protocol has it: what it says unasked is noted, too.
@@ -72,6 +75,7 @@ class TappedSession:
     def close(self) -> None:
         """Take no more lines, finish the replies in work, flush, close."""
         self._session.close()
+        self._notes.ends()
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -108,6 +112,11 @@ class TappedWire:
             self._note(self._begun)
             self._begun = b""
         self._wire.release()
+
+    def end_output(self) -> None:
+        """End our side when everything is sent."""
+        self._wire.end_output()
+        self._notes.ends(mute=True)
 
     def _note(self, line: bytes) -> None:
         self._notes.say(line.removesuffix(b"\r").decode(errors="backslashreplace"))

@@ -24,6 +24,8 @@ let token = "";
 let isInside = false;
 let chosen = null; // the number of a conversation
 let pinned = null; // what Enter does, since something is typed
+let isSaying = false; // whether something is on its way that was said
+let refused = null; // a text that was not sent, and the name of what it was for
 let known = new Set(); // the lines of its history, which events may tell again; null: on its way
 
 function setText(element, text) {
@@ -241,6 +243,8 @@ function pin(isAnew = false) {
   showAim();
 }
 
+const FOR_ANOTHER = "That was typed for something else: not sent. Once more sends it here.";
+
 async function submit() {
   const { line, words } = aim(talks.get(chosen), pinned);
   if (line === null) return hint(words, true);
@@ -250,11 +254,23 @@ async function submit() {
 async function say(to, name) {
   const { value } = $("line");
   const bad = unfit(value);
+  if (isSaying) return undefined; // Enter was pressed twice
   if (bad) return hint(bad, true);
+  if (isForAnother(value, name)) return hint(FOR_ANOTHER, true);
+  isSaying = true;
   const answer = await control.ask(`say ${name} ${value}`);
+  isSaying = false;
+  refused = answer.code && answer.code !== "lost" ? { value, name } : null;
   if (!answer.code && $("line").value === value) $("line").value = "";
   pin(true);
   return answer.code ? hint(refusal(answer), true) : hint(told(answer.data, to));
+}
+
+/** Whether a text was refused for something else, and nobody was told yet where it goes now. */
+function isForAnother(value, name) {
+  if (!refused || refused.value !== value || refused.name === name) return false;
+  refused.name = name;
+  return true;
 }
 
 function hint(words, isBad = false) {

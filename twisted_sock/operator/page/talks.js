@@ -80,6 +80,9 @@ const ACTS = {
   held: (talk) => {
     if (talk.state !== "closing") talk.state = "held";
   },
+  closing: (talk) => {
+    talk.state = "closing";
+  },
   released: (talk) => {
     if (talk.state === "held") talk.state = "open";
   },

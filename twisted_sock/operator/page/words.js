@@ -7,6 +7,7 @@ const LONGEST = 4000; // bytes of a line; the service takes a little more, with 
 const EVENTS = {
   waiting: ({ seconds }) => `it waits ${seconds} s for an answer`,
   held: ({ seconds }) => `held: each line waits ${seconds} s for an answer`,
+  closing: () => "it is closing: nothing is said there any more",
   released: ({ by }) => `released: the script answers${by === "nobody" ? ", as nobody did" : ""}`,
   answered: ({ by }) => (by === "script" ? "it waits no more: the script answers" : ""),
   closed: ({ reason }) => `ended: ${reason}`,
@@ -30,6 +31,7 @@ const NOWHERE = { label: "Say", line: null };
 export function aim(talk, pinned) {
   if (!talk) return { ...NOWHERE, words: "Choose a conversation, or say it to all." };
   if (talk.state === "over") return { ...NOWHERE, words: "This one is over." };
+  if (talk.state === "closing") return { ...NOWHERE, words: "This one is closing." };
   const { line, text } = pinned ?? talk.waiting[0] ?? { line: 0 };
   if (!line) {
     const why = pinned ? "no line waited when you began to type." : "no line waits there.";
