@@ -354,13 +354,18 @@ def at_import(tree):
 
 
 class LayersTest(SynchronousTestCase):
-    def setUp(self):
-        self.files = files()
-        self.trees = {
-            file: ast.parse(path.read_text("utf-8")) for file, path in self.files.items()
+    @classmethod
+    def setUpClass(cls):
+        cls.files = files()
+        cls.trees = {
+            file: ast.parse(path.read_text("utf-8")) for file, path in cls.files.items()
         }
 
     def forbidden(self, file, source):
+    @classmethod
+    def tearDownClass(cls):
+        del cls.trees  # so many objects make every look for garbage slow
+
         return forbidden(file, ast.parse(source), self.files)
 
     def test_every_file_has_a_row(self):
