@@ -15,7 +15,7 @@ ROOT = Path(twisted_sock.__file__).parent
 
 BOTTOM = "errors metrics display"
 LINES = f"{BOTTOM} settings interfaces deadlines openings framing"
-TALK = f"{LINES} protocol incidents replies"
+TALK = f"{LINES} many protocol incidents replies"
 ASKED = (
     "client/retry client/events client/outbox client/pushes client/requests client/heartbeat "
     "client/outlet"
@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "framing": f"{BOTTOM} settings",
     "foreign": "errors framing",
     "interfaces": f"{BOTTOM} settings deadlines openings framing",
+    "many": LINES,
     "protocol": LINES,
     "incidents": LINES,
     "replies": f"{LINES} incidents",
@@ -85,7 +86,7 @@ MAY_IMPORT = {
     "script/cues": f"{LINES} {READY} script/index script/answering",
     "script/pushing": "script/template script/cues",
     "script/player": (
-        f"{LINES} protocol script/captured {READY} script/cues script/pushing script/faults"
+        f"{LINES} many protocol script/captured {READY} script/cues script/pushing script/faults"
     ),
     "script/playing": (
         f"{LINES} script/model script/reading script/report script/cues script/pushing "
@@ -357,15 +358,13 @@ class LayersTest(SynchronousTestCase):
     @classmethod
     def setUpClass(cls):
         cls.files = files()
-        cls.trees = {
-            file: ast.parse(path.read_text("utf-8")) for file, path in cls.files.items()
-        }
+        cls.trees = {file: ast.parse(path.read_text("utf-8")) for file, path in cls.files.items()}
 
-    def forbidden(self, file, source):
     @classmethod
     def tearDownClass(cls):
         del cls.trees  # so many objects make every look for garbage slow
 
+    def forbidden(self, file, source):
         return forbidden(file, ast.parse(source), self.files)
 
     def test_every_file_has_a_row(self):

@@ -8,7 +8,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_sock import Limits, LineFactory, LineProtocol, Problem, Reason
+from twisted_sock import Limits, LineFactory, LineProtocol, Problem, Reason, many
 from twisted_sock.interfaces import Peer
 from twisted_sock.memory import join
 from twisted_sock.testing import MemoryPeer, connect
@@ -76,7 +76,7 @@ class ManyLines(SynchronousTestCase):
 class AtOnce(SynchronousTestCase):
     """A line protocol may take many lines at once."""
 
-    class Counting(LineProtocol):
+    class Counting(LineProtocol, many.ManyLines):
         """Answers in its kind, as many lines as it can."""
 
         def lineReceived(self, line):
@@ -84,6 +84,12 @@ class AtOnce(SynchronousTestCase):
                 raise ValueError(line)
             if line == "quit":
                 self.close()
+            if line == "drop":
+                self.abort()
+            if line == "drain":
+                self.drained()
+            if line == "push":
+                self.sendLine("pushed")
             kinds = {"later": self.later, "none": None, "two": ["1", "2"]}
             return kinds.get(line, line.upper())
 
@@ -97,9 +103,25 @@ class AtOnce(SynchronousTestCase):
                     return reply
             return None
 
-    def connect(self):
+    def connect(self, **limits):
         self.later, self.asked = Deferred(), []
-        return connect(type("Here", (self.Counting,), {"later": self.later, "asked": self.asked}))
+        own = {"later": self.later, "asked": self.asked, "drained": lambda _: peer.factory.drain()}
+        peer = connect(type("Here", (self.Counting,), own), limits=Limits(**limits))
+        return peer
+
+    def answered(self, answer_lines, *chunks, **more):
+        """What is said by a line protocol that has an `answer_lines` of some kind."""
+
+        class Here(LineProtocol, many.ManyLines):
+            def lineReceived(self, line):
+                return f"one {line}"
+
+        peer = connect(type("There", (Here,), {"answer_lines": answer_lines, **more}))
+        replies = []
+        for lines in chunks:
+            peer.say(*lines)
+            replies.append([" ".join(each.split()[:2]) for each in peer.lines()])
+        return replies
 
     def test_in_their_order_whatever_is_replied(self):
         peer = self.connect()
@@ -123,10 +145,89 @@ class AtOnce(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_none_after_the_end(self):
+        for end, replies in (("quit", ["A", "QUIT"]), ("drop", [])):
+            for more in ([], ["x"] * 100):
+                peer = self.connect()
+                peer.say("a", end, "b", *more)
+                self.assertEqual(peer.lines(), replies)
+                self.assertTrue(peer.ended)
+
+    def test_those_that_were_read_when_it_drains(self):
+        for more in ([], ["x"] * 100):
+            peer = self.connect()
+            peer.say("a", "drain", "b", *more)
+            said = ["A", "DRAIN", "B", *["X"] * len(more)]
+            self.assertEqual(peer.lines()[: len(said)], said)
+            self.assertTrue(peer.ended)
+
+    def test_what_is_sent_is_sent_in_its_place(self):
         peer = self.connect()
-        peer.say("a", "quit", "b")
-        self.assertEqual(peer.lines(), ["A", "QUIT"])
-        self.assertTrue(peer.ended)
+        peer.say("a", "push", "b", *["x"] * 100)
+        self.assertEqual(peer.lines(), ["A", "pushed", "PUSH", "B", *["X"] * 100])
+
+    def test_some_at_once_when_replies_are_in_work(self):
+        peer = self.connect(window=3)
+        peer.say("a", "later", "b", "two", "c", "d")
+        self.assertEqual(peer.lines(), ["A"])
+        self.later.callback("now")
+        self.assertEqual(peer.lines(), ["now", "B", "1", "2", "C", "D"])
+
+    def test_what_is_raised_before_a_line_is_taken_is_for_one(self):
+        def fails(self, lines, replies):
+            raise ValueError
+
+        told = self.answered(fails, "ab", ["x"] * 20)
+        self.assertEqual(told, [["ERR internal"] * 2, ["ERR internal"] * 20])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)  # of so many alike
+
+    def test_what_is_replied_before_a_line_is_taken_is_for_one(self):
+        for reply, answers in ((["some", "more"], ["some", "more"] * 20), (None, [])):
+
+            def at_once(self, lines, replies, reply=reply):
+                return reply
+
+            told = self.answered(at_once, "a", ["x"] * 19)
+            self.assertEqual([line for lines in told for line in lines], answers)
+
+    def test_lines_that_are_left_are_asked_again(self):
+        def one(self, lines, replies):
+            replies.append(next(lines).upper())
+
+        told = self.answered(one, "abc", "x" * 40, "de")
+        self.assertEqual(told, [["A", "B", "C"], ["X"] * 40, ["D", "E"]])
+
+    def test_not_where_lines_were_to_be_received_otherwise(self):
+        def fails(self, lines, replies):
+            raise ValueError
+
+        def other(self, line):
+            return f"other {line}"
+
+        class Over(self.Counting):
+            def lineReceived(self, line):
+                return other(self, line)
+
+        class Around(LineProtocol):
+            lineReceived = other
+
+            def __getattr__(self, name):
+                return getattr(inner, name)
+
+        class Patched(self.Counting):
+            def __init__(self):
+                self.lineReceived = lambda line: other(self, line)
+
+        class ByChance(LineProtocol):
+            lineReceived = other
+            answer_lines = 20
+
+        inner = self.Counting()
+        for kind in (Over, Around, Patched, ByChance):
+            peer = connect(kind)
+            peer.say("a", "b")
+            self.assertEqual(peer.lines(), ["other a", "other b"], kind)
+        self.assertEqual(self.answered(fails, "a", lineReceived=other), [["ERR internal"]])
+        self.flushLoggedErrors(ValueError)
 
 
 class Order(SynchronousTestCase):

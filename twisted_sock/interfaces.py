@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -22,12 +22,6 @@ Reply = None | str | Iterable[str] | Awaitable[Any] | AsyncIterator[str]
 
 #: The simplest line protocol: a function of one line.
 LineFunction = Callable[[str], Reply]
-
-#: What a line protocol may have besides `lineReceived`, as `answer_lines`, where it can answer
-#: many lines sooner than one by one. It takes lines until there are no more, or the reply to one
-#: is not `str` and not None: that is what it returns. Replies that are `str` it adds to the list.
-#: No line is taken before those that came first are answered.
-LinesFunction = Callable[[Iterator[str], list[str]], Reply]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,12 @@ from twisted_sock.incidents import Incidents
 from twisted_sock.interfaces import (
     LineFunction,
     LineReceiver,
-    LinesFunction,
     LineTransport,
     Peer,
     Reply,
     Wire,
 )
+from twisted_sock.many import many_lines, one_by_one
 from twisted_sock.metrics import Counters
 from twisted_sock.replies import ReplyQueue, resolve
 from twisted_sock.settings import Limits, LinePolicy
@@ -76,6 +76,13 @@ class State(enum.IntEnum):
 
 
 OPEN, CLOSED = State.OPEN, State.CLOSED  # looked up for every chunk
+
+
+class Waiting(Iterator[str], Protocol):
+    """The iterator of a list of lines."""
+
+    def __length_hint__(self) -> int:
+        """How many are left; none as soon as the list is cleared."""
 
 
 class Follower(Protocol):
@@ -158,12 +165,12 @@ class Session:
             self._handle: LineFunction = self._protocol.lineReceived
         else:
             self._handle = handler
-        self._many: LinesFunction | None = getattr(handler, "answer_lines", None)
+        self._many = many_lines(handler)
         self.state = State.OPEN
         self.reason: Reason | None = None
         self.rested = 0.0  # when a reply that had to be waited for was last done
         # Lines that wait: the run being delivered, the runs behind it, and those that came after.
-        self._lines: Iterator[str] | None = None
+        self._lines: Waiting | None = None
         self._run: list[str] | None = None
         self._runs: Iterator[Run] | None = None
         self._backlog: list[Run] | None = None
@@ -208,26 +215,20 @@ class Session:
             return NO_REPLIES
         self._common.counters.lines_in += len(lines)
         self._run = lines
-        self._lines = waiting = iter(lines)
+        waiting: Waiting = iter(lines)  # type: ignore[assignment]
+        self._lines = waiting
         self._runs = NOTHING
         self._pumping = True
-        handle = self._handle
         out = self._out
         try:
-            if self._many is not None:
-                reply = self._many(waiting, out)
+            if self._many is None:
+                reply = one_by_one(self._handle, waiting, out)
             else:
-                for line in waiting:
-                    reply = handle(line)
-                    if type(reply) is str:
-                        out.append(reply)
-                    elif reply is not None:
-                        break
-                else:
-                    reply = None
+                reply = self._many(waiting, out)
             if reply is not None:
                 self._accept(reply)
-            elif self._short and not self._blocked:  # nothing has happened but plain replies
+            elif self._short and not (self._blocked or waiting.__length_hint__()):
+                # Nothing has happened but plain replies.
                 self._run = self._lines = self._runs = None
                 self._out = []
                 return out
@@ -235,6 +236,7 @@ class Session:
             self._accept(self._failed(Failure()))
         finally:
             self._pumping = False
+        _see_one_taken(waiting, len(lines))
         self._pump()
         return NO_REPLIES
 
@@ -481,30 +483,26 @@ class Session:
         iterator. `close` empties the run under the loop, which ends it.
         """
         assert self._lines is not None
-        handle = self._handle
-        out = self._out
-        append = out.append
+        waiting, out = self._lines, self._out
+        left = waiting.__length_hint__()
         try:
             if self._work:
-                for line in islice(self._lines, 1):
-                    self._accept(handle(line))
+                for line in islice(waiting, 1):
+                    self._accept(self._handle(line))
                 return
-            lines = islice(self._lines, self._slice)
-            if self._many is not None and (reply := self._many(lines, out)) is not None:
+            lines = islice(waiting, self._slice)
+            if self._many is None:
+                reply = one_by_one(self._handle, lines, out)
+            else:
+                reply = self._many(lines, out)
+            if reply is not None:
                 self._accept(reply)
-                return
-            for line in lines:  # those that are left: all, or none
-                reply = handle(line)
-                if type(reply) is str:
-                    append(reply)
-                elif reply is not None:
-                    self._accept(reply)
-                    return
-            if len(out) >= self._slice:
+            elif len(out) >= self._slice:
                 enough = sum(map(len, out)) > ENOUGH
                 self._slice = self._slice // 2 or 1 if enough else min(self._slice * 2, MOST_SLICE)
         except BaseException:
             self._accept(self._failed(Failure()))
+        _see_one_taken(waiting, left)
 
     def _next_run(self) -> bool:
         """See that there are lines to deliver, and room for their replies.
@@ -512,7 +510,7 @@ class Session:
         Problems that stand between the runs are told on the way, in their turn.
         """
         while self._has_room() and self.state < State.CLOSING:
-            if self._lines is not None and self._lines.__length_hint__():  # type: ignore[attr-defined]
+            if self._lines is not None and self._lines.__length_hint__():
                 return True
             if self._runs is None:
                 return False
@@ -536,7 +534,7 @@ class Session:
         """Make a run the one that is delivered."""
         self._common.counters.lines_in += len(run)
         self._run = run
-        self._lines = iter(run)
+        self._lines = cast(Waiting, iter(run))
 
     def _has_room(self) -> bool:
         """Whether the reply to one more line has a place."""
@@ -699,3 +697,12 @@ class Session:
         work, self._work = self._work, None
         if work:
             work.abandon()
+
+
+def _see_one_taken(waiting: Waiting, before: int) -> None:
+    """Take the next line if none was taken for what was replied, or raised.
+
+    A function of many lines that fails at once would be given the same ones for ever.
+    """
+    if waiting.__length_hint__() == before:
+        next(waiting, None)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_sock.script import pattern
 from twisted_sock.script.answering import answering
-from twisted_sock.script.matching import Matcher, parsed
+from twisted_sock.script.matching import MOST_RUNAWAYS, Matcher, parsed
 from twisted_sock.script.model import Match
 from twisted_sock.script.template import Values, compile
 
@@ -75,3 +75,11 @@ class SameTest(SynchronousTestCase):
         for match in (Match(json={}), Match(json={"c": 2})):
             for reply in ("yes", "{json.a}", "{0} {json.a.b}"):
                 self.assertSame(match, reply, lines)
+
+    def test_one_that_was_given_up_answers_what_never_takes_long(self):
+        self.patch(pattern, "LIMIT", 60.0)
+        matcher = Matcher(Match(regex="(.*) (.*)"))
+        answer = answering(matcher, compile("{1}", 2))
+        self.assertEqual((answer("a b"), answer("a b" * 200)), ("a", "a b" + "a b" * 198 + "a"))
+        matcher.runaways = MOST_RUNAWAYS
+        self.assertEqual((answer("a b"), answer("a b" * 200)), ("a", None))

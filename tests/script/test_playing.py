@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_sock import LineFactory
 from twisted_sock.errors import ScriptError
 from twisted_sock.interfaces import Peer
+from twisted_sock.script import index as index_module
 from twisted_sock.script import pattern
-from twisted_sock.script.cues import MOST_KNOWN
+from twisted_sock.script.cues import MOST_CHARACTERS, MOST_KNOWN, Cue, Way
 from twisted_sock.script.index import MOST_HEADS, Index
 from twisted_sock.script.matching import MOST_RUNAWAYS, Matcher
 from twisted_sock.script.model import Expect, Fault, Match, Push, Rule, Script
@@ -192,6 +193,15 @@ class Many(Played):
         self.assertEqual(at_once, one_by_one)
         self.assertEqual(report, self.report)
 
+    def test_lines_too_long_to_be_remembered_leave_the_others_known(self):
+        way = Way([Cue(rule(reply="{0}"))])
+        for number in range(MOST_KNOWN):
+            way.remember(str(number), mock.sentinel.cue, "y")
+        way.remember("x" * MOST_CHARACTERS, mock.sentinel.cue, "y")
+        self.assertEqual(len(way.known), MOST_KNOWN)
+        way.remember("x", mock.sentinel.cue, "y")
+        self.assertEqual([*way.known], ["x"])
+
     def test_lines_that_are_always_new(self):
         """Few of them are remembered, and never more than so many."""
         peer = self.play(rule("p", prefix="p ", reply="{0}"), rule("x", exact="x", reply="y"))
@@ -227,6 +237,19 @@ class Times(Played):
         self.assertEqual(peer.lines(), [])
         peer.advance(0.2)
         self.assertEqual(peer.lines(), ["late", "b"])
+
+    def test_what_is_drawn_after_a_change_depends_on_that_alone(self):
+        roll = rule("roll", exact="roll", reply="{random:1-1000000}")
+        drawn = []
+        for before in ((), ("roll",), ("roll", "roll")):
+            peer = self.play(roll, seed=1)
+            peer.say(*before)
+            self.playing.play(Script("login.toml", rules=(roll,), seed=2))
+            peer.lines()
+            drawn += self.replies(peer, "roll")
+        self.assertEqual(drawn, self.replies(self.play(roll, seed=2), "roll") * 3)
+        self.playing.inject(Fault("never", 1, "drop", match=Match(exact="never")))
+        self.assertNotIn(self.replies(peer, "roll"), [drawn[:1]])
 
     def test_jitter_comes_from_the_seed(self):
         def took(seed):
@@ -385,6 +408,27 @@ class Reports(Played):
             ],
         )
 
+    def test_what_was_said_while_one_is_given_up_is_not_remembered(self):
+        for more in ({}, {"then": ""}):  # answered the short way, and the long one
+            peer = self.play(
+                rule("bad", regex="(a|aa)+$", reply="no", **more), rule("rest", reply="yes")
+            )
+            with mock.patch.object(pattern, "LIMIT", 0.001):
+                peer.say(*["a" * 60 + f"b{n}" for n in range(MOST_RUNAWAYS)], "aa", "aa")
+                self.assertEqual(peer.lines(), ["yes"] * (MOST_RUNAWAYS + 2))
+            self.playing.reset()
+            with mock.patch.object(pattern, "LIMIT", 60.0):  # however slow the machine
+                self.assertEqual(self.replies(peer, "aa"), ["no"])
+
+    def test_nothing_is_remembered_of_the_time_before(self):
+        peer = self.play(rule("a", exact="a", reply="b"))
+        self.assertEqual(self.replies(peer, "a", "a"), ["b", "b"])
+        known = self.playing.plot.way("", "127.0.0.1").known
+        self.assertEqual([*known], ["a"])
+        self.playing.reset()
+        self.assertEqual(known, {})
+        self.assertEqual(self.replies(peer, "a"), ["b"])
+
 
 class Changes(Played):
     def test_conversations_live_on(self):
@@ -423,6 +467,67 @@ class Changes(Played):
         self.assertEqual(self.report.hits, {"rule": 2})
         self.assertTrue(self.playing.remove("lost"))
         self.assertEqual(self.replies(peer, "a", "c"), ["b", "d"])
+
+    def reordered(self, *lines, on="reply", **more):
+        """A peer that has said some lines; the last of them is to be answered after the next."""
+        quit = rule("quit", exact="QUIT", reply="bye", close=True, **more)
+        late = Fault("late", 1, "reorder", on=on, nth=(len(lines),))
+        peer = self.play(quit, rule("any", reply="{0}"), faults=(late,))
+        peer.say(*lines)
+        return peer
+
+    def test_a_last_line_that_is_to_be_heard_after_the_next(self):
+        for on in ("line", "reply"):
+            for end in (MemoryPeer.end, lambda _: self.factory.drain()):
+                peer = self.reordered("a", "LAST", on=on)
+                self.assertEqual((peer.lines(), self.report.fired), (["a"], {"late": 1}))
+                end(peer)
+                self.assertEqual(peer.lines()[0], "LAST")
+                self.assertTrue(peer.ended)
+                self.assertEqual(self.report.hits, {"quit": 0, "any": 2})
+
+    def test_a_last_word_that_is_to_be_said_after_the_next(self):
+        """Nothing comes next, and that is known."""
+        peer = self.reordered("QUIT")
+        self.assertEqual((peer.lines(), peer.ended), (["bye"], True))
+        self.assertEqual(self.report.fired, {"late": 0})
+
+    def test_a_last_word_that_is_late_besides(self):
+        for delay in (0.5, 3.0):  # shorter than something is kept, and longer
+            peer = self.reordered("QUIT", delay=delay)
+            peer.advance(delay - 0.1)
+            self.assertEqual((peer.lines(), peer.ended), ([], False))
+            peer.advance(0.2)
+            self.assertEqual((peer.lines(), peer.ended), (["bye"], True))
+            self.assertEqual(self.report.fired, {"late": 1})
+
+    def test_a_last_line_that_closes_and_is_heard_later(self):
+        for delay in (0.0, 2.0):
+            peer = self.reordered("QUIT", on="line", delay=delay)
+            self.assertEqual((peer.lines(), peer.ended), ([], False))
+            peer.advance(1.1)
+            peer.advance(delay)
+            self.assertEqual((peer.lines(), peer.ended), (["bye"], True))
+            peer = self.reordered("QUIT", on="line", delay=delay)
+            peer.end()
+            peer.advance(delay)
+            self.assertEqual((peer.lines(), peer.ended), (["bye"], True))
+
+    def test_a_line_is_said_after_one_that_closes(self):
+        peer = self.reordered("a")
+        peer.say("QUIT")
+        self.assertEqual((peer.lines(), peer.ended), (["bye", "a"], True))
+
+    def test_one_that_is_said_late_is_waited_for_by_one_that_closes(self):
+        peer = self.reordered("a")
+        self.playing.inject(Fault("slow", 1, "delay", nth=(1,), seconds=5.0))
+        self.playing.reset()
+        peer.say("b")  # late, and after the next
+        peer.advance(2)
+        peer.say("QUIT")
+        self.assertFalse(peer.ended)
+        peer.advance(4)
+        self.assertEqual((sorted(peer.lines()), peer.ended), (["a", "b", "bye"], True))
 
     def test_connections_are_refused(self):
         self.play(
@@ -508,6 +613,19 @@ class Indexed(SynchronousTestCase):
         for line in ("GET 1", "PING 1", "PING 2", "PUT"):
             index.candidates(line)
         self.assertEqual({*index.alone} & {"GET ", "PING", "PUT ", "PUT"}, {"PUT"})
+
+    def test_branches_that_are_known_are_bounded(self):
+        """Each of them has a place for all that are for any line."""
+        self.patch(index_module, "MOST_PLACES", 300)
+        each = [Has(Match(prefix=f"GET {number:02d} ")) for number in range(50)]
+        each[25:25] = anything = [Has(Match(regex=rf"\w+ {number}")) for number in range(20)]
+        index = Index(each, lambda one: True)
+        for number in range(50):
+            one = each[number + 20 * (number >= 25)]
+            wanted = [other for other in each if other in anything or other is one]
+            self.assertEqual(index.candidates(f"GET {number:02d} x"), wanted)
+            self.assertLess(len(index._tree.branches), 300 / 20)
+        self.assertEqual(index.candidates("PUT"), anything)
 
 
 def _plainly(matcher, line):

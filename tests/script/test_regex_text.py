@@ -68,6 +68,12 @@ class UnwatchedTest(SynchronousTestCase):
             ("a+b?c", 223),  # the b may be missing
             ("a+b*", 316),
             ("a+(b)", 316),
+            (r"\pL+a", 316),  # `_STEP` has it in two pieces
+            (r"\x41+A", 316),
+            (r"\101+A", 316),
+            (r"\u0041+A", 316),
+            (r"(a)\g<1>+b", 316),
+            (r"\w+ \\x", UNWATCHED),
             ("a|b", UNWATCHED // 2),
             ("(a|b)+", -1),
             ("a{3}", -1),

@@ -87,7 +87,8 @@ class FilledTest(SynchronousTestCase):
             self.assertFills(text, line, json=json)
 
     def test_anything_as_json(self):
-        self.assertFills("{0:json} {state:json}", r'"say \"hi\"" "new"', line='say "hi"', state="new")
+        line = 'say "hi"'
+        self.assertFills("{0:json} {state:json}", r'"say \"hi\"" "new"', line=line, state="new")
         self.assertFills("{counter:json} {random:5-5:json}", "3 5", counter=3)
 
     def test_braces(self):

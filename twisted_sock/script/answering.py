@@ -105,7 +105,11 @@ def _slowly(look: Find, form: str, numbers: Sequence[int]) -> Answer:
 
 
 def _plainly(pattern: Pattern, fill: Callable[[Captured], str], otherwise: Answer) -> Answer:
-    """With `Pattern.plainly`."""
+    """With `Pattern.plainly`.
+
+    It is `Matcher.look` that gives up a rule, as a pattern has run away from it too often. Lines
+    that are answered here, or by their tail, never take long: they are answered all the same.
+    """
     match, longest = pattern.plainly, pattern.longest
 
     def answer(line: str) -> str | None:

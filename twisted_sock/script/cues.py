@@ -133,10 +133,11 @@ class Way:
 
     def remember(self, line: str, cue: Cue, reply: str) -> None:
         """A line always has this reply."""
+        if len(line) + len(reply) > MOST_CHARACTERS:
+            return
         if len(self.known) >= MOST_KNOWN:  # other lines are said than before
             self.known.clear()
-        if len(line) + len(reply) <= MOST_CHARACTERS:
-            self.known[line] = cue, reply
+        self.known[line] = cue, reply
 
 
 #: A cue and what it answers.
@@ -183,6 +184,11 @@ class Plot:
             cues = [cue for cue in self.cues if cue.matcher.concerns(state, host)]
             way = self._ways[kind] = Way(cues)
         return way
+
+    def forget(self) -> None:
+        """Forget the lines that were remembered."""
+        for way in self._ways.values():
+            way.known.clear()
 
 
 def _states(rules: Iterable[Rule]) -> Iterable[str]:

@@ -29,6 +29,10 @@ Matched = TypeVar("Matched", bound=Matching)
 MOST_HEADS = 4096
 LONGEST_HEAD = 32
 
+#: Places that the branches of a tree may have together, 16 bytes each; then it is begun anew. Each
+#: branch has a place for each of those that are for any line, so many of them fill it soon.
+MOST_PLACES = 500_000
+
 #: One of them, and its place in the order of all.
 Placed = tuple[int, Matched]
 
@@ -46,7 +50,16 @@ class Index(Generic[Matched]):
             and that is for them if its `Matcher.look` says so; filled as they are found.
     """
 
-    __slots__ = ("_by_line", "_may_be_alone", "_tree", "_whole_heads", "alone", "usual")
+    __slots__ = (
+        "_by_line",
+        "_may_be_alone",
+        "_others",
+        "_places",
+        "_tree",
+        "_whole_heads",
+        "alone",
+        "usual",
+    )
 
     def __init__(self, each: Iterable[Matched], may_be_alone: Callable[[Matched], bool]) -> None:
         self._may_be_alone = may_be_alone
@@ -56,6 +69,8 @@ class Index(Generic[Matched]):
             exact = one.matcher.match.exact
             fellows = others if exact is None else self._by_line.setdefault(exact, [])
             fellows.append((place, one))
+        self._others = others
+        self._places = 0
         self._tree = Branch(others, 0)
         self.usual = _usual_length(head for _, one in others for head in one.matcher.heads)
         self.alone: dict[str, Matched] = {}
@@ -69,12 +84,22 @@ class Index(Generic[Matched]):
         branch = self._tree
         while branch.end:
             piece = line[branch.start : branch.end]
-            branch = branch.branches.get(piece) or branch.grown(piece)
+            branch = branch.branches.get(piece) or self._grown(branch, piece)
         if line in self._by_line:
             return _in_order([*self._by_line[line], *branch.placed])
         if len(branch.each) == 1 and branch.start <= self.usual:
             self._note(line[: self.usual], branch.each[0])
         return branch.each
+
+    def _grown(self, branch: Branch[Matched], piece: str) -> Branch[Matched]:
+        """The branch of another that was not asked for yet."""
+        grown = branch.grown(piece)
+        if piece in branch.branches:
+            self._places += len(grown.placed)
+            if self._places > MOST_PLACES:  # this walk ends in the old tree
+                self._places = 0
+                self._tree = Branch(self._others, 0)
+        return grown
 
     def _note(self, head: str, one: Matched) -> None:
         """Of those that are no whole lines, only this is for lines that begin so."""

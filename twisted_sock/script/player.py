@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.task import deferLater
 
 from twisted_sock.errors import Reason
 from twisted_sock.interfaces import Reply
+from twisted_sock.many import ManyLines
 from twisted_sock.protocol import LineProtocol
 from twisted_sock.script.captured import NOTHING, Captured
 from twisted_sock.script.cues import Cue, Known, Plot, ReadyPush, Way
@@ -56,7 +57,14 @@ class Shared(Protocol):
         """A push could not begin, as there are too many."""
 
 
-class Player(LineProtocol):
+class Followed(Protocol):
+    """What faults need of a session, besides (see `session.Session`)."""
+
+    def follow(self, follower: Faulty) -> None:
+        """Tell when the client has finished."""
+
+
+class Player(LineProtocol, ManyLines):
     """The script's side of one conversation.
 
     Args:
@@ -74,10 +82,11 @@ class Player(LineProtocol):
         self._pushing: Pushing | None = None
         self._counts: dict[str, int] = {}  # by rule name, for rules that need it
         self._number = 0
-        self._random: Random | None = None
+        self._random: Random | None = None  # what draws; None until it is needed
         self._over = False
         self._host = ""
-        self.state = playing.plot.script.start
+        self._plot = playing.plot
+        self.state = self._plot.script.start
 
     # LineProtocol.
 
@@ -104,7 +113,7 @@ class Player(LineProtocol):
         return reply
 
     def answer_lines(self, lines: Iterator[str], replies: list[str]) -> Reply:
-        """Reply to many as the script says (see `LinesFunction`).
+        """Reply to many as the script says (see `ManyLines`).
 
         Of the lines that were not known the last is remembered: where all are new, it would only
         take time to remember each.
@@ -156,7 +165,11 @@ class Player(LineProtocol):
         """The script or its faults are not what they were."""
         if self._faulty is None:
             self._faulty = self._playing.faults.begin(self)
+            if self._faulty is not None:
+                cast(Followed, self.session).follow(self._faulty)
         plot = self._playing.plot
+        if plot is not self._plot:
+            self._plot, self._random = plot, None
         self._enter(self.state if self.state in plot.states else plot.script.start)
 
     def begin_anew(self, number: int) -> None:
@@ -169,11 +182,12 @@ class Player(LineProtocol):
         """The script's reply to a line, whatever goes wrong."""
         if self._over:
             return None
-        always = True
+        always = True  # not if one was given up that may have been for it
         for cue in self._way.candidates(line):
             if cue.quick:
                 reply = cue.answer(line)
                 if reply is None:
+                    always = always and not cue.matcher.runaways
                     continue
                 cue.hits += 1
                 if always:
@@ -181,6 +195,7 @@ class Player(LineProtocol):
                 return reply
             captured = cue.matcher.captured(line)
             if captured is None:
+                always = always and not cue.matcher.runaways
                 continue
             if cue.limited and self._is_used_up(cue):
                 always = False
@@ -231,7 +246,7 @@ class Player(LineProtocol):
     def _end_with(self, reply: Reply, close: bool) -> Reply:
         """A reply, after which the conversation may be over."""
         if close:
-            self.close()
+            (self._faulty or self).close()
         return reply
 
     def _reply_and_push(

@@ -68,6 +68,7 @@ class Playing:
         """Forget hits, unmatched lines and firings, and begin sequences and draws anew."""
         for cue in self.plot.cues:
             cue.hits = cue.matcher.runaways = 0
+        self.plot.forget()
         self._unheard.clear()
         self._ran_away.clear()
         self._dropped = self._number = 0
@@ -79,7 +80,7 @@ class Playing:
         """Go on with another script; conversations live on.
 
         They stay in their state where the other script has it, and begin anew where it has not.
-        Rules of the same name go on with their hits.
+        Rules of the same name go on with their hits; what is drawn begins anew.
 
         Raises:
             ScriptError: it cannot be used; the old one is played on.

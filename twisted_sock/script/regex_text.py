@@ -136,8 +136,13 @@ def longest_unwatched(pattern: str) -> int:
 
 
 def _ending_in_one_place(pattern: str) -> int:
-    """How many repetitions of one character go on until the end, or another that must follow."""
+    """How many repetitions of one character go on until the end, or another that must follow.
+
+    None are told where `_STEP` may cut into pieces what is one, as it does `\\pL` and `\\x41`.
+    """
     parts = [found[0] for found in _STEP.finditer(pattern) if found[0] != ")"]
+    if any(part[0] == "\\" and part[1:].isalnum() and part[1:] not in "wd" for part in parts):
+        return 0
     fours = zip(parts, parts[1:], [*parts[2:], ""], [*parts[3:], "", ""], strict=False)
     return sum(
         repeat in ("*", "+") and after not in ("*", "?") and _is_ended(one, follows)
