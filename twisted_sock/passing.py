@@ -51,7 +51,7 @@ class Passing(Listener, Protocol):
         """There may be other faults."""
 
 
-class Exchange(Protocol):
+class Switchboard(Protocol):
     """What a relay shares with the others."""
 
     @property

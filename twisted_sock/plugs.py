@@ -198,5 +198,7 @@ def _usage(target: Any) -> str:
         default = parameter.default
         if isinstance(default, bool):
             default = "yes" if default else "no"
+        elif default is None:
+            default = ""
         usage += f":{key}" if default is parameter.empty else f":{key}={default}"
     return usage

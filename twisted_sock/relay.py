@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from twisted_sock.errors import Problem, Reason
 from twisted_sock.interfaces import Reply, Wire
-from twisted_sock.passing import Exchange, ProxiedSession
+from twisted_sock.passing import ProxiedSession, Switchboard
 from twisted_sock.protocol import LineProtocol
 from twisted_sock.script.fault_ways import Way
 from twisted_sock.script.faults import Faultable, Faulty
@@ -24,6 +24,9 @@ SILENCE = 1.0
 #: Why a line cannot be passed on that came between two CRLF.
 NEWLINE = "a line with a newline in it cannot be passed on"
 
+#: Why something that was said is no line.
+NO_LINE = (Reason.TOO_LONG, Reason.UTF8)
+
 #: Lines that may wait because of faults; then the server is not read.
 MOST_WAITING = 100
 
@@ -32,7 +35,7 @@ class Relay(LineProtocol):
     """One conversation that is passed on.
 
     Args:
-        exchange: what all conversations share.
+        switchboard: what all conversations share.
 
     Attributes:
         state: that of a script; there is none.
@@ -41,8 +44,8 @@ class Relay(LineProtocol):
     session: ProxiedSession
     state = ""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
         self._link: Link | None = None
         self._talk: Talk | None = None
         self._begun: Deferred[None] = Deferred(self._given_up)  # fires when the server is there
@@ -61,13 +64,13 @@ class Relay(LineProtocol):
 
     def connectionMade(self) -> Reply:
         """A client is there: connect to the server; until then nothing is taken from it."""
-        if self._exchange.faults.refuses(self.peer):
+        if self._switchboard.faults.refuses(self.peer):
             self.abort()
             return None
-        self._exchange.joined(self)
+        self._switchboard.joined(self)
         self.look_again()
         self.session.follow(self)
-        self._link = self._exchange.connect(self, self.session.policy, self.session.limits)
+        self._link = self._switchboard.connect(self, self.session.policy, self.session.limits)
         return self._begun
 
     def lineReceived(self, line: str) -> Deferred[None] | None:
@@ -92,17 +95,26 @@ class Relay(LineProtocol):
     def connectionLost(self, reason: Reason) -> None:
         """The client is gone: the server gets what was said, and then an end."""
         self._connecting = False
-        self._exchange.left(self)
+        self._switchboard.left(self)
+        if self._to_server is not None:
+            self._to_server.finish()
+        if self._talk is not None:
+            self._talk.ended()
         if self._faulty is not None:
             self._faulty.ended()
         self._finish()
 
-    # What the exchange calls.
+    def problem_line(self, problem: Problem) -> str | None:
+        """The client said something that is no line, or something else went wrong."""
+        self._note_garbled(problem)
+        return super().problem_line(problem)
+
+    # What the switchboard calls.
 
     def look_again(self) -> None:
         """There may be other faults."""
         if self._faulty is None:
-            self._faulty = faulty = self._exchange.faults.begin(cast(Faultable, self))
+            self._faulty = faulty = self._switchboard.faults.begin(cast(Faultable, self))
             if faulty is not None:
                 self._to_server = faulty.way("line", self._server_wire, self._say_to_server)
                 self._to_client = faulty.way("reply", self._client_wire, self._say_one)
@@ -111,12 +123,16 @@ class Relay(LineProtocol):
 
     def input_ended(self, reason: Reason) -> Reply:
         """The client has finished, or is to: pass that on, and wait for what is still said."""
-        if self._server_done or self._link is None:
+        if self._link is None:
             return None
-        told = self._link.end_output()
+        rest = self._to_server.finish() if self._to_server is not None else None
+        if self._server_done:
+            return rest
         self._finished = Deferred(_nothing)
-        if not told or reason is not Reason.DONE:
-            self._silence = self._exchange.later(SILENCE, self._finish)
+        if rest is None:
+            self._end_to_server(reason)
+        else:
+            rest.addCallback(lambda _: self._end_to_server(reason))
         return self._finished
 
     def room_again(self) -> None:
@@ -128,7 +144,7 @@ class Relay(LineProtocol):
     def link_made(self) -> None:
         """The server is there."""
         self._connecting = False
-        self._talk = self._exchange.recorded()
+        self._talk = self._switchboard.recorded()
         _fire(self._begun)
 
     def link_failed(self, why: str) -> None:
@@ -153,6 +169,7 @@ class Relay(LineProtocol):
 
     def garbled(self, problem: Problem) -> None:
         """The server said something that is no line."""
+        self._note_garbled(problem)
         self.session.tell(_of_the_server(problem))
 
     def link_writable(self) -> None:
@@ -170,8 +187,8 @@ class Relay(LineProtocol):
 
     def link_broken(self, problem: Problem) -> None:
         """The server is given up."""
-        self.session.fail(_of_the_server(problem))
-        self._go_on()
+        self._note_garbled(problem)
+        self._when_said(lambda: self._fail(_of_the_server(problem)))
 
     def link_lost(self, reason: Reason) -> None:
         """The server is gone."""
@@ -186,6 +203,11 @@ class Relay(LineProtocol):
         """The session waits no longer for the server to be there."""
         if self._connecting:
             self.link_failed("it took too long")
+
+    def _note_garbled(self, problem: Problem) -> None:
+        """If something was said that is no line, the recording lacks it."""
+        if self._talk is not None and problem.reason in NO_LINE:
+            self._talk.garbled()
 
     def _say(self, lines: list[str]) -> None:
         """Say something to the client: at once, if nobody wants to see each line."""
@@ -239,11 +261,20 @@ class Relay(LineProtocol):
             self._link.resume()
 
     def _when_said(self, act: Callable[[], None]) -> None:
-        """Do something when all is said that faults hold up."""
-        if self._said is None or self._said.called:
+        """The server says no more: do something when all is said that faults hold up."""
+        rest = self._to_client.finish() if self._to_client is not None else None
+        if rest is None:
             act()
         else:
-            self._said.addCallback(lambda _: act())
+            rest.addCallback(lambda _: act())
+
+    def _end_to_server(self, reason: Reason) -> None:
+        """The client says no more: tell the server, or see when it has said all."""
+        if self._link is None or self._finished is None or self._finished.called:
+            return
+        told = self._link.end_output()
+        if not told or reason is not Reason.DONE:
+            self._silence = self._switchboard.later(SILENCE, self._finish)
 
     def _pass_the_end_on(self) -> None:
         """The server has finished: so does the other side of the client, or all is over."""
@@ -262,7 +293,11 @@ class Relay(LineProtocol):
 
     def _tell_and_leave(self) -> None:
         """The connection to the server broke: what it has said may not be all."""
-        self.session.fail(Problem(Reason.UPSTREAM, "the connection broke"))
+        self._fail(Problem(Reason.UPSTREAM, "the connection broke"))
+
+    def _fail(self, problem: Problem) -> None:
+        """Tell the client what is wrong with the server, and close."""
+        self.session.fail(problem)
         self._go_on()
 
     def _finish(self) -> None:

@@ -1,8 +1,11 @@
-"""Every fault, as a bare client sees it on a real socket: over TCP, TLS, WebSocket and UDP."""
+"""Every fault, as a bare client sees it on a real socket: over TCP, TLS, WebSocket and UDP.
+
+In how many reads something comes is not for a test to say that shares its machine: what comes when
+is tested on a clock, in `tests/script/test_faults.py` and `tests/transports/test_wire.py`.
+"""
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import ssl
@@ -57,12 +60,12 @@ prefix = "corrupt"
 [[fault]]
 do = "cut"
 prefix = "cut"
-seconds = 0.4
+seconds = 0.1
 
 [[fault]]
 do = "bytes"
 prefix = "bytes"
-seconds = 0.6
+seconds = 0.1
 
 [[fault]]
 do = "stop-reading"
@@ -192,19 +195,13 @@ def test_corrupt(client):
 
 
 def test_cut(client):
-    client.say("cut 世界\n".encode())
-    first = client.read()
-    assert first == "世".encode()[:1]
-    assert first + client.line() == "世界\n".encode()
+    client.say("cut 世界\nsay two\n".encode())
+    assert [client.line(), client.line()] == ["世界\n".encode(), b"two\n"]
 
 
 def test_bytes(client):
-    client.say(b"bytes hello\n")
-    pieces = [client.read()]
-    while not pieces[-1].endswith(b"\n"):
-        pieces.append(client.read())
-    assert b"".join(pieces) == b"hello\n"
-    assert len(pieces) > 2
+    client.say(b"bytes hello\nsay two\n")
+    assert [client.line(), client.line()] == [b"hello\n", b"two\n"]
 
 
 def test_stop_reading(client):
@@ -219,10 +216,10 @@ def test_stop_reading(client):
 
 
 def test_stop_reading_for_a_while(client):
-    assert client.ask(b"pause one\n") == b"one\n"
     began = time.monotonic()
+    assert client.ask(b"pause one\n") == b"one\n"
     assert client.ask(b"say two\n") == b"two\n"
-    assert time.monotonic() - began >= 0.1
+    assert time.monotonic() - began >= 0.19
 
 
 def test_half_close(bench, client):
@@ -278,9 +275,7 @@ def test_the_log_tells_without_what_was_said(bench, client):
 
 def test_over_tls(bench):
     with bench.over_tls() as client:
-        client.say("cut 世界\n".encode())
-        assert client.read() == "世".encode()[:1]
-        client.line()
+        assert client.ask("cut 世界\n".encode()) == "世界\n".encode()
         assert client.ask(b"bytes hello\n") == b"hello\n"
         client.say(b"half one\n")  # which TLS cannot
         assert client.line() == b"one\n"
@@ -292,17 +287,9 @@ def test_over_tls(bench):
 
 def test_over_websocket(bench):
     with bench.over_websocket() as client:
-        client.say(message("bytes hello"))
-        pieces = [client.read()]
-        while len(b"".join(pieces)) < 7:
-            pieces.append(client.read())
-        assert b"".join(pieces) == b"\x81\x05hello"
-        assert len(pieces) > 2
-        client.say(message("cut 世"))
-        assert client.read() == b"\x81\x03\xe4"
-        assert client.read() == "世".encode()[1:]
-        client.say(message("half one"))
-        assert client.rest() == b"\x81\x03one"
+        for word in ("bytes hello", "cut 世", "half one"):
+            client.say(message(word))
+        assert client.rest() == b"\x81\x05hello\x81\x03" + "世".encode() + b"\x81\x03one"
     with bench.over_websocket() as client:
         client.say(message("reset"))
         with pytest.raises(ConnectionResetError):
@@ -316,9 +303,8 @@ def test_over_http(bench):
             b"POST /line HTTP/1.0\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
         )
-        first = client.read()
-        assert re.search(b"\r\n\r\n\xe4?$", first)
-        assert first.partition(b"\r\n\r\n")[2] + client.rest() == "世\ntwo\ntwo\ntwo\n".encode()
+        _, _, said = client.rest().partition(b"\r\n\r\n")
+        assert said == "世\ntwo\ntwo\ntwo\n".encode()
 
 
 def test_over_udp(bench):

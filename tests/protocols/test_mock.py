@@ -107,11 +107,17 @@ class MockTest(SynchronousTestCase):
         self.write(says("x"))
         error = self.assertRaises(PlugError, load, f"mock:{self.path}:seed=often")
         self.assertEqual(str(error), "mock: seed must be a whole number, not 'often'")
+        error = self.assertRaises(PlugError, load, f"mock:{self.path}:seed=")
+        self.assertEqual(str(error), "mock: seed must be a whole number, not ''")
+        error = self.assertRaises(PlugError, load, "mock:")
+        self.assertEqual(str(error), "mock: which script? mock:FILE")
+        error = self.assertRaises(PlugError, load, "mock")
+        self.assertTrue(str(error).endswith("it is mock:path:seed="), error)
 
     def test_the_seed_is_an_option(self):
         text = "seed = 5\n" + says("{random:1-1000000}")
         told = []
-        for seed in ("5", "5", "6", ""):
+        for seed in ("5", "5", "6", None):
             self.begin(text, seed=seed)
             told.append(self.ask())
         self.assertEqual(told[0], told[1])

@@ -382,6 +382,35 @@ class RecordingTest(ProxyCase):
             ],
         )
 
+    def test_what_is_no_line_is_told_of(self):
+        self.policy = LinePolicy(max_line=10)
+        self.serve(record=self.path)
+        client, server = self.pair()
+        client.send(b"good\n" + b"x" * 11 + b"\nb\xff\n")
+        self.assertEqual(server.lines(), ["good"])
+        server.send(b"b\xff\nfine\n" + b"x" * 11 + b"\n")
+        self.assertEqual(len(self.lines(client)), 5)
+        [problem] = self.proxy.report().missed
+        self.assertIn("4 lines were not recorded: they were too long, or no UTF-8", problem)
+
+    def test_a_server_that_is_left_because_of_what_it_says(self):
+        self.policy = LinePolicy(invalid="close")
+        self.serve(record=self.path)
+        client, server = self.pair()
+        client.say("a")
+        server.send(b"\xff\n")
+        self.net.flow()
+        [problem] = self.proxy.report().missed
+        self.assertIn("1 lines were not recorded", problem)
+
+    def test_who_comes_and_goes_leaves_nothing(self):
+        for _ in range(3):
+            client = self.connect()
+            self.flow(client)
+            client.close()
+            self.flow(client)
+        self.assertEqual(len(self.proxy._keeper.recording._conversations), 1)  # with a greeting
+
     def test_the_report_tells_of_a_full_disk(self):
         self.proxy._keeper.path = os.path.join(self.path, "no", "such")
         client = self.connect()
@@ -435,6 +464,66 @@ class FaultsTest(ProxyCase):
         self.assertEqual(server.lines(), ["a", "b"])
         self.flow(client)
         self.assertTrue(server.ended)
+
+    def reordered(self, on, **more):
+        """A client and a server, of whose lines the first is to be said after the next."""
+        self.serve()
+        pair = self.pair()
+        self.proxy.inject(Fault("it", 0, "reorder", on=on, nth=(1,), **more))
+        return pair
+
+    def test_an_answer_that_nothing_follows_is_said_before_the_end(self):
+        for end in ("close", "reset"):
+            client, server = self.reordered("reply")
+            client.say("QUIT")
+            self.net.flow()
+            server.say("bye")
+            getattr(server, end)()
+            heard = self.lines(client)
+            self.assertEqual(heard[0], "bye")
+            self.assertEqual(len(heard), 1 if end == "close" else 2)
+            self.assertTrue(client.ended)
+
+    def test_an_answer_that_nothing_follows_is_said_before_one_side_ends(self):
+        client, server = self.reordered("reply")
+        server.say("bye")
+        server.transport.loseWriteConnection()
+        self.assertEqual(self.lines(client), ["bye"])
+        self.assertTrue(client.ended)
+        self.assertFalse(client.gone)
+
+    def test_a_line_that_nothing_follows_is_said_before_the_end(self):
+        for end in ("end", "close", "reset"):
+            client, server = self.reordered("line")
+            client.say("LAST")
+            self.assertEqual(server.lines(), [])
+            getattr(client, end)()
+            self.assertEqual((server.lines(), server.ended), (["LAST"], True), end)
+
+    def test_a_line_that_nothing_follows_is_said_to_a_server_that_has_ended(self):
+        client, server = self.reordered("line")
+        server.transport.loseWriteConnection()
+        self.net.flow()
+        client.say("LAST")
+        client.end()
+        self.assertEqual((server.lines(), server.ended), (["LAST"], True))
+        self.flow(client)
+        self.assertTrue(client.gone)
+
+    def test_what_nothing_follows_may_be_late_besides(self):
+        for side in ("line", "reply"):
+            client, server = self.reordered(side)
+            self.proxy.inject(Fault("late", 0, "delay", on=side, nth=(1,), seconds=3.0))
+            one, other = (client, server) if side == "line" else (server, client)
+            one.say("LAST")
+            self.net.flow()
+            self.clock.advance(1.5)
+            getattr(one, "end" if side == "line" else "close")()
+            self.flow(client)
+            self.assertEqual((other.lines(), other.ended), ([], False))
+            self.clock.advance(1.5)
+            self.flow(client)
+            self.assertEqual((other.lines(), other.ended), (["LAST"], True))
 
     def test_answers_that_wait_are_bounded(self):
         _client, server = self.pair()
@@ -518,6 +607,27 @@ class EachFaultTest(ProxyCase):
                 arrived, ended, _ = self.happens(fault, side)
                 self.assertEqual((arrived, ended), (expected, False), (side, fault))
 
+    def test_in_pieces(self):
+        """What has arrived after each tenth of a second."""
+        line = "ab世c\n".encode()
+        for side in ("line", "reply"):
+            for fault, sizes in {
+                "cut": [3, 3, 3, 7],  # inside of the character
+                "throttle": [1, 2, 3, 4, 5, 6, 7],
+                "bytes": [1, 2, 3, 4, 5, 6, 7],
+            }.items():
+                seconds = {"cut": 0.25, "bytes": 0.7}.get(fault, 0.0)
+                self.serve()
+                client, server = self.pair()
+                self.proxy.inject(Fault("it", 0, fault, on=side, rate=10.0, seconds=seconds))
+                (client if side == "line" else server).send(line)
+                arrived = b""
+                for size in sizes:
+                    self.flow(client)
+                    arrived = server.data if side == "line" else arrived + client.read()
+                    self.assertEqual(arrived, line[:size], (side, fault))
+                    self.clock.advance(0.1)
+
     def test_a_byte_that_is_wrong(self):
         for side in ("line", "reply"):
             arrived, ended, _ = self.happens("corrupt", side)
@@ -569,5 +679,9 @@ class PlugTest(SynchronousTestCase):
             ("proxy:1:record=x:mask=(", "mask: "),
             ("proxy:1:script=/no/such", "/no/such"),
             ("proxy:1:timing=maybe", "yes or no"),
+            ("proxy:1:record=x:mask=", "mask is empty"),  # as of a variable that is not set
+            ("proxy:1:mask=", "mask is empty"),
+            ("proxy:1:record=", "record is empty"),
+            ("proxy:1:script=", "script is empty"),
         ):
             self.assertIn(words, str(self.assertRaises(PlugError, load, plug)))

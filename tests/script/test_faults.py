@@ -17,6 +17,7 @@ from tests.transports.test_udp import ALICE, Bench
 from twisted_sock import Limits, LineFactory, LineProtocol
 from twisted_sock.interfaces import Peer
 from twisted_sock.script.fault_bytes import corrupted, in_bytes, in_two, misheard
+from twisted_sock.script.fault_told import Told, begun, lines_of, one_after_another
 from twisted_sock.script.faults import Faults
 from twisted_sock.script.model import Fault, Match
 from twisted_sock.testing import MemoryPeer
@@ -860,3 +861,16 @@ class InWorkTest(Case):
         self.assertEqual(peer.lines(), [])
         asked[0].callback("A")
         self.assertEqual(peer.lines(), ["A", "B"])
+
+    def test_one_that_is_garbage_leaves_what_it_awaits_alone(self) -> None:
+        """As when a whole conversation is: to cancel it would resume what is being closed."""
+        for around in (lines_of, one_after_another):
+            under = begun(Deferred())
+            told = Told(around(under), under)
+            coming = told.__anext__()
+            done = Deferred.fromCoroutine(coming)
+            self.assertFalse(told.over)
+            coming.close()
+            self.assertTrue(told.over)
+            self.assertNoResult(done)
+            self.assertNoResult(under)

@@ -29,7 +29,7 @@ from twisted_sock.testing import MemoryPeer
 
 class Talks:
     """Conversations as they are recorded. `>line` is the client's, `<line` the server's, `+1` is
-    a second, and `.` is the end by the server."""
+    a second, `.` is the end by the server, and `?` what is no line."""
 
     def __init__(self, *talks, **options):
         self.clock = Clock()
@@ -45,8 +45,11 @@ class Talks:
                 self.clock.advance(float(what))
             elif what == ".":
                 kept.closed()
+            elif what == "?":
+                kept.garbled()
             else:
                 (kept.client if what[0] == ">" else kept.server)(what[1:])
+        kept.ended()
 
     @property
     def toml(self):
@@ -93,11 +96,11 @@ TALKS = st.lists(
 
 
 class ReplayTest(SynchronousTestCase):
-    def again(self, *talks, **options):
+    def again(self, *talks, pause=0.0, **options):
         toml = Talks(*talks, **options).toml
         player = Player(toml)
         for talk in talks:
-            self.assertEqual(player.hear(talk), answers(talk), toml)
+            self.assertEqual(player.hear(talk, pause), answers(talk), toml)
         self.assertEqual(player.playing.report().missed, [], toml)
         return toml
 
@@ -219,6 +222,35 @@ class SeveralTest(SynchronousTestCase):
         toml = self.again([">a", "<1", "<2"])
         toml = Talks([">a"], [">a", "<1", "<2"], [">a", "<1"]).toml
         self.assertEqual(toml, '[[rule]]\nexact = "a"\nreply = ["1", "2"]\n')
+
+    def test_that_the_client_left_after_a_while(self):
+        """An answer that did not come for so long was none."""
+        self.again([">a", "+1"], [">a", "<1"], [">a", "<1", "+1"], [">a", "<1"])
+        self.again([">a", "<1", "+2"], [">a", "<1", "+1", "<2"], pause=1.1)
+        toml = Talks([">a", "<1", "+1"], [">a", "<1", "+1", "<2"], [">a", "<1"]).toml
+        self.assertNotIn("when", toml)  # the second might have been said to all of them
+
+    def test_that_a_client_left_which_may_be_like_either(self):
+        """It goes with the one that was heard of no more, either."""
+        closed, stayed, left = [">a", "<1", "."], [">a", "<1", "+1"], [">a", "<1"]
+        for talks in ([closed, stayed, left], [left, stayed, closed], [stayed, left, closed]):
+            player = Player(Talks(*talks).toml)
+            for talk in talks:
+                self.assertEqual(player.hear(talk), ["1"])
+                self.assertEqual(player.ended, talk is closed)
+
+    def test_of_which_one_left_and_one_was_closed(self):
+        """Whichever came first: nothing tells that they are not the same."""
+        for talks in ([[">a", "<1", "."], [">a", "<1"]], [[">a", "<1"], [">a", "<1", "."]]):
+            toml = Talks(*talks).toml
+            self.assertEqual(toml, '[[rule]]\nexact = "a"\nreply = "1"\nclose = true\n')
+
+    def test_an_answer_that_is_certain_counts_for_more(self):
+        """That nothing came is no less known because another client left too soon to see it."""
+        silent = [">LOGIN", "<ok", ">NOTE", ">LOGIN", "<ok2"]
+        left, noted = [">LOGIN", "<ok", ">NOTE"], [">LOGIN", "<ok", ">NOTE", "<noted"]
+        for talks in ([silent, left, noted], [left, silent, noted]):
+            self.again(*talks, timing=False)
 
     def test_a_client_that_did_not_wait_for_the_greeting(self):
         talks = ["<hello", ">a", "<A"], [">a", "<hello", "<A"]
@@ -437,15 +469,16 @@ class KeepingTest(SynchronousTestCase):
         script, _ = snapshot()
         self.assertEqual([(rule.match.exact, rule.replies) for rule in script.rules], [("a", ())])
 
-    def full_after(self, talk, lines):
+    def full_after(self, talk, lines, more=()):
         """Record what there is no room for; it is told in the file, the report and the log."""
         messages = []
         self.patch(Recording, "log", _Log(messages))
-        self.talks.record(talk)
+        for each in (talk, *more):
+            self.talks.record(each)
         [problem] = self.keeper.problems
         self.assertIn(f"is not complete: only the first {lines} lines", problem)
         toml = self.talks.toml
-        self.assertTrue(toml.startswith(f"# only the first {lines} lines were recorded\n"), toml)
+        self.assertTrue(toml.startswith(f"# only the first {lines} lines were recorded"), toml)
         self.assertEqual(replace(parse(toml, ""), rules=()), parse(toml.split("\n")[0], ""))
         self.assertEqual(len(messages), 1)
         return [rule.match.exact for rule in parse(toml, "").rules]
@@ -468,15 +501,93 @@ class KeepingTest(SynchronousTestCase):
         self.assertEqual(len(self.talks.recording._conversations), 4)
         self.assertTrue(self.talks.toml.startswith("# only the first 2 lines were recorded\n"))
 
-    def test_one_that_is_too_long_to_be_played_is_told_of(self):
-        self.patch(keeping, "LARGEST", 50)
+    def test_conversations_are_bounded(self):
+        self.patch(recording, "MOST_CONVERSATIONS", 2)
+        self.full_after([">a", "<A"], 4, [[">b", "<B"], [">c", "<C"]])
+        self.assertIn("recorded: there were more than 2 conversations\n", self.talks.toml)
+
+    def test_conversations_in_which_nothing_is_said_are_forgotten(self):
+        self.talks.record(["<hello", ">a", "<A"])
+        used = self.talks.recording._bytes
+        for talk in ([], ["<hello"], ["."], ["<hello", "."]) * 10:
+            self.talks.record(talk)
+        kept = self.talks.recording
+        self.assertEqual((len(kept._conversations), kept._bytes, kept.lines), (1, used, 3))
+        self.talks.record(["<hello too"])  # which is something new
+        self.assertEqual(len(kept._conversations), 2)
+
+    def test_the_first_greeting_is_kept(self):
+        self.talks.record(["<hello"])
+        self.assertEqual(self.talks.toml, 'greeting = "hello"\n')
+
+    def test_those_that_have_ended_are_not_copied(self):
+        """It is done while everybody waits."""
+        self.talks.record([">a", "<A"])
+        going_on = self.talks.recording.begin()
+        going_on.client("b")
+        ended, other = (each.snapshot() for each in self.talks.recording._conversations)
+        [first, _] = self.talks.recording._conversations
+        self.assertIs(ended, first.exchanges)
+        self.assertIsNot(other, going_on.exchanges)
+        self.assertIsNot(other[-1], going_on.exchanges[-1])
+
+    def test_one_that_is_cut_short_is_open(self):
+        """What came next is not known, however long the client stayed."""
+        self.patch(recording, "MOST", 5)
+        self.talks.record([">a", "<1", "<2", "<3"])
+        self.talks.record([">a", "<1", "+1", "<2"])
+        self.assertNotIn("when", self.talks.toml)
+
+    def test_what_is_no_line_is_told(self):
+        self.talks.record([">a", "?", "<A", "?"])
+        [problem] = self.keeper.problems
+        self.assertIn("2 lines were not recorded: they were too long, or no UTF-8", problem)
+        self.assertTrue(self.talks.toml.startswith("# 2 lines were not recorded"))
+
+    def test_one_that_would_be_too_long_to_be_played_is_cut_short(self):
+        messages = []
+        self.patch(Recording, "log", _Log(messages))
+        self.patch(keeping, "LARGEST", keeping.HEAD + 100)
         self.talks.record([">a", "<A"])
         self.keeper.save()
         self.assertEqual(self.keeper.problems, [])
+        for _ in range(3):
+            self.talks.record([">b", f"<{'x' * 100}"])
+            self.clock.advance(keeping.EVERY)
+        self.keeper.stop()
+        told = "only the first 2 lines were recorded: a longer recording could not be played"
+        with open(self.path) as file:
+            self.assertEqual(file.read(), f'# {told}\n\n[[rule]]\nexact = "a"\nreply = "A"\n')
+        self.assertEqual(
+            self.keeper.problems, [f"the recording {self.path} is not complete: {told}"]
+        )
+        self.assertEqual(messages, [f"{told}: no more are kept"])
+
+    def test_one_that_is_too_long_at_once_is_told_of(self):
+        self.patch(keeping, "LARGEST", 50)
         self.talks.record([">b", f"<{'x' * 50}"])
         self.keeper.save()
         [problem] = self.keeper.problems
         self.assertIn("is too long to be played", problem)
+
+    def test_a_title_that_is_no_unicode(self):
+        """As of a server whose path is not UTF-8."""
+        talks = Talks([">a"], title="unix:/tmp/\udcff")
+        Keeper(talks.recording, self.path).save()
+        self.assertEqual(read(self.path).title, r"unix:/tmp/\udcff")
+
+    def test_a_script_that_cannot_be_written(self):
+        """Whatever the reason, it is told, and tried again."""
+        messages = []
+        self.patch(Keeper, "log", _Log(messages))
+        broken = self.patch(keeping, "pieces", lambda *_: (_ for _ in ()).throw(ValueError("x")))
+        self.talks.record([">a", "<A"])
+        self.clock.advance(keeping.EVERY)
+        self.assertEqual(len(messages), 1)
+        self.assertIn("is not complete: ValueError", self.keeper.problems[0])
+        broken.restore()
+        self.clock.advance(keeping.EVERY)
+        self.assertEqual(self.keeper.problems, [])
 
 
 class SavingTest(SynchronousTestCase):

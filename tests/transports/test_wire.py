@@ -225,6 +225,17 @@ class HeldTest(SynchronousTestCase):
             self.wire.send_bytes(b"y")
             self.peer.advance(1)
             self.assertEqual(self.peer.read(), b"y")
+            self.server.sendLine("pushed")
+        self.assertFalse(self.peer.gone)
+        self.wire.release()
+        self.assertEqual(self.peer.lines().count("pushed"), 40)
+
+    def test_who_stops_reading_during_it_is_slow_only_after_a_while(self) -> None:
+        self.pipeline(5000)
+        self.peer.advance(60)
+        self.peer.stop_reading()
+        self.wire.send_bytes(b"y" * 100_000)
+        self.server.sendLine("pushed")
         self.assertFalse(self.peer.gone)
 
     def test_who_does_not_read_is_slow(self) -> None:

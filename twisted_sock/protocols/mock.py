@@ -42,12 +42,14 @@ class Mock(Playing):
 
     Raises:
         ScriptError: the file cannot be read, or has a mistake.
-        PlugError: the seed is no number.
+        PlugError: the path is empty, or the seed is no number.
     """
 
     log = Logger()
 
-    def __init__(self, path: str, seed: str = "") -> None:
+    def __init__(self, path: str, seed: str | None = None) -> None:
+        if not path:
+            raise PlugError("which script? mock:FILE")
         self.path = path
         self._seed = _number(seed)
         self._seen = looks(path)
@@ -166,8 +168,8 @@ def looks(path: str) -> Looks:
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
-def _number(seed: str) -> int | None:
+def _number(seed: str | None) -> int | None:
     try:
-        return int(seed) if seed else None
+        return None if seed is None else int(seed)
     except ValueError:
         raise PlugError(f"seed must be a whole number, not {seed!r}") from None

@@ -43,21 +43,30 @@ class Proxy:
         timing: whether that script is to wait as the server did.
         script: a script whose faults happen, both ways.
 
+    An option that is given is not empty: `mask=$MASK` with no such variable is no way to record
+    secrets.
+
     Raises:
         SettingError: there is no such server to connect to.
         ScriptError: the script or the regular expression cannot be used.
-        PlugError: the file cannot be written.
+        PlugError: an option is empty, or the file cannot be written.
     """
 
     log = Logger()
 
     def __init__(
-        self, *to: str, record: str = "", mask: str = "", timing: bool = True, script: str = ""
+        self,
+        *to: str,
+        record: str | None = None,
+        mask: str | None = None,
+        timing: bool = True,
+        script: str | None = None,
     ) -> None:
         self.to = ":".join(to)
         if not self.to:
             raise PlugError("which server? proxy:localhost:1234")
         endpoints.split(self.to)
+        _see_that_none_is_empty(record=record, mask=mask, script=script)
         if mask and not record:
             raise PlugError("mask is of no use without record=FILE")
         self._path = script
@@ -65,7 +74,7 @@ class Proxy:
         self._keeper: Keeper | None = None
         if record:
             _see_that_it_can_be_written(record)
-            recording = Recording(self._seconds, f"recorded from {self.to}", mask, timing)
+            recording = Recording(self._seconds, f"recorded from {self.to}", mask or "", timing)
             self._keeper = Keeper(recording, os.path.abspath(record))
         self._relays: dict[Passing, None] = {}  # in their order
         self._reactor: Any = None
@@ -185,6 +194,17 @@ class Proxy:
 
     def _seconds(self) -> float:
         return self._links.now() if self._links is not None else 0.0
+
+
+def _see_that_none_is_empty(**options: str | None) -> None:
+    """Take none that is empty for one that was left out.
+
+    Raises:
+        PlugError: one is empty.
+    """
+    for name, value in options.items():
+        if value == "":
+            raise PlugError(f"{name} is empty: give it a value, or leave it out")
 
 
 def _see_that_it_can_be_written(path: str) -> None:

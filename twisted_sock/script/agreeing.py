@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from twisted_sock.script.exchanges import Exchange
 
-#: With how many of the last ways a conversation is compared before it goes one of its own.
+#: With how many of the last courses a conversation is compared before it takes one of its own.
 MOST_TRIED = 50
+
+_known = attrgetter("known")
 
 #: What was said to one line, the first time, the second, and so on.
 Turns = list[Exchange]
@@ -18,7 +21,7 @@ Book = dict[str, Turns]
 
 
 @dataclass(slots=True)
-class Way:
+class Course:
     """Conversations that agree: the same line was always answered the same, or the next in turn.
 
     Args:
@@ -32,14 +35,22 @@ class Way:
         book = self.book
         return all(_agree(book[line], turns) for line, turns in other.items() if line in book)
 
+    def agrees_exactly(self, other: Book) -> bool:
+        """Whether it does, also where a client has left in the midst."""
+        book = self.book
+        return all(
+            one.heard == another.heard
+            for line, turns in other.items()
+            for one, another in zip(book.get(line, []), turns, strict=False)
+        )
+
     def add(self, other: Book) -> None:
         """Put one more conversation to these."""
         for line, turns in other.items():
             known = self.book.get(line, [])
             longer, shorter = sorted((turns, known), key=len, reverse=True)
             self.book[line] = [
-                max(pair, key=lambda each: len(each.answers))
-                for pair in zip(longer, shorter, strict=False)
+                max(pair, key=_known) for pair in zip(longer, shorter, strict=False)
             ] + longer[len(shorter) :]
 
 
@@ -57,23 +68,25 @@ def _agree(some: Turns, others: Turns) -> bool:
 
 
 def _alike(one: Exchange, other: Exchange) -> bool:
-    """Whether two answers are the same, or one is the beginning of the other and was not ended."""
-    if len(one.answers) > len(other.answers):
-        one, other = other, one
-    if one.open:
-        return one.answers == other.answers[: len(one.answers)]
-    return one.heard == other.heard
+    """Whether two answers are the same, or one is the beginning of the other."""
+    less, more = sorted((one, other), key=_known)
+    return less.can_be(more)
 
 
-def ways_of(books: list[Book]) -> list[tuple[Way, list[int]]]:
-    """Put conversations together that agree; each with the numbers of its conversations."""
-    ways: list[tuple[Way, list[int]]] = []
+def courses_of(books: list[Book]) -> list[tuple[Course, list[int]]]:
+    """Put conversations together that agree; each with the numbers of its conversations.
+
+    One whose client has left in the midst goes with those that were like it until then, first of
+    all with one that then ended as it did.
+    """
+    courses: list[tuple[Course, list[int]]] = []
     for number, book in enumerate(books):
-        for way, numbers in ways[-MOST_TRIED:]:
-            if way.agrees(book):
-                way.add(book)
-                numbers.append(number)
-                break
+        agreeing = [each for each in courses[-MOST_TRIED:] if each[0].agrees(book)]
+        exact = (each for each in agreeing if each[0].agrees_exactly(book))
+        found = next(exact, agreeing[0] if agreeing else None)
+        if found is None:
+            courses.append((Course(dict(book)), [number]))
         else:
-            ways.append((Way(dict(book)), [number]))
-    return ways
+            found[0].add(book)
+            found[1].append(number)
+    return courses

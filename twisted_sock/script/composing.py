@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import median
 
-from twisted_sock.script.agreeing import Book, Turns, book_of, ways_of
-from twisted_sock.script.exchanges import Exchange, untangled
+from twisted_sock.script.agreeing import Book, Turns, book_of, courses_of
+from twisted_sock.script.exchanges import PAUSE, Exchange, untangled
 from twisted_sock.script.model import Push, Rule, Script
 from twisted_sock.script.phrasing import CANNOT, match, said
-
-#: Seconds of silence after which what the server says is no longer of one piece.
-PAUSE = 0.2
 
 #: Seconds that are too short to be told from none.
 AT_ONCE = 0.01
@@ -43,9 +40,9 @@ def compose(
     spoken = [untangled(talk[1:]) for talk in talks if len(talk) > 1]
     if any(CANNOT in answer for talk in talks for each in talk for answer in each.answers):
         remarks.append("a newline inside of an answer is written as something else")
-    ways = ways_of([book_of(talk) for talk in spoken])
-    if len(ways) <= 1:
-        rules = _sorted(_rules(ways[0][0].book, "", timing) if ways else [])
+    courses = courses_of([book_of(talk) for talk in spoken])
+    if len(courses) <= 1:
+        rules = _sorted(_rules(courses[0][0].book, "", timing) if courses else [])
         start = ""
     else:
         rules, start = _apart(spoken, timing), START
@@ -89,9 +86,7 @@ def _begin_with(talk: list[Exchange], greeting: list[str]) -> bool:
         if after.answers[: len(missing)] != missing:
             return False
         size = len(missing)
-        talk[1] = Exchange(
-            after.line, after.at, after.answers[size:], after.times[size:], after.closed
-        )
+        talk[1] = replace(after, answers=after.answers[size:], times=after.times[size:])
     return True
 
 
@@ -104,18 +99,18 @@ def _apart(talks: list[list[Exchange]], timing: bool) -> list[Rule]:
     The first line of a conversation decides which it is: the first that begins with it is the
     first recorded one, and so on; those that come after the last are like the last.
     """
-    ways = ways_of([book_of(talk[1:]) for talk in talks])
+    courses = courses_of([book_of(talk[1:]) for talk in talks])
     state_of = {
         number: f"conversation {place}"
-        for place, (_, numbers) in enumerate(ways, 1)
+        for place, (_, numbers) in enumerate(courses, 1)
         for number in numbers
     }
     begun: dict[str | None, list[tuple[Exchange, str]]] = {}
     for number, talk in enumerate(talks):
         begun.setdefault(talk[0].line, []).append((talk[0], state_of[number]))
     rules = [rule for entries in begun.values() for rule in _entries(entries, timing)]
-    for place, (way, _) in enumerate(ways, 1):
-        rules += _rules(way.book, f"conversation {place}", timing)
+    for place, (course, _) in enumerate(courses, 1):
+        rules += _rules(course.book, f"conversation {place}", timing)
     return _sorted(rules)
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from math import inf
+
+#: Seconds of silence after which what the server says is no longer of one piece; and by which it
+#: may say something later than another time.
+PAUSE = 0.2
 
 
 @dataclass(slots=True)
@@ -18,6 +23,7 @@ class Exchange:
         times: when each of them came.
         closed: whether the server then ended the conversation.
         open: whether more might have come, had the client not left.
+        over: when the server ended the conversation, or the client left.
     """
 
     line: str | None
@@ -26,11 +32,42 @@ class Exchange:
     times: list[float] = field(default_factory=list)
     closed: bool = False
     open: bool = False
+    over: float = 0.0
+
+    def close(self, now: float) -> None:
+        """The server ends the conversation."""
+        self.closed, self.over = True, now
+
+    def leave(self, now: float) -> None:
+        """The client leaves, if the server has not ended the conversation."""
+        if not self.closed:
+            self.open, self.over = True, now
 
     @property
     def heard(self) -> tuple[tuple[str, ...], bool]:
         """All that the client heard of it, whenever that was."""
         return tuple(self.answers), self.closed
+
+    @property
+    def known(self) -> tuple[int, bool, float]:
+        """How much is known of what the server has to say to that line; more is larger."""
+        return len(self.answers), not self.open, self.over - self.at
+
+    def can_be(self, other: Exchange) -> bool:
+        """Whether it is the beginning of another, of which at least as much is known."""
+        if not self.open:
+            return self.heard == other.heard
+        count = len(self.answers)
+        if self.answers != other.answers[:count]:
+            return False
+        # Would the client have seen what came next there?
+        return self.over - self.at <= other.when(count) + PAUSE
+
+    def when(self, count: int) -> float:
+        """Seconds until more came than so many answers."""
+        if count < len(self.times):
+            return self.times[count] - self.at
+        return self.over - self.at if self.closed else inf
 
 
 def untangled(talk: Sequence[Exchange]) -> list[Exchange]:
@@ -44,8 +81,6 @@ def untangled(talk: Sequence[Exchange]) -> list[Exchange]:
         talk = _dealt_out(talk)
     else:
         talk = [each for burst in _bursts(talk) for each in _dealt_out_if_even(burst)]
-    last = talk[-1]
-    talk[-1] = replace(last, open=not last.closed)
     return talk
 
 
@@ -76,6 +111,6 @@ def _dealt_out(talk: Sequence[Exchange]) -> list[Exchange]:
     """The same lines, each with one of the answers."""
     said = [pair for each in talk for pair in zip(each.answers, each.times, strict=True)]
     return [
-        Exchange(each.line, each.at, [answer], [at], each.closed, each.open)
+        replace(each, answers=[answer], times=[at])
         for each, (answer, at) in zip(talk, said, strict=True)
     ]

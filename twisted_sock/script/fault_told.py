@@ -35,6 +35,10 @@ class Told(AsyncIterator[str]):
     async def __anext__(self) -> str:
         try:
             return await self._lines.__anext__()
+        except GeneratorExit:  # garbage, and so is what it awaits: to cancel that would resume it
+            self._begun = None
+            self.over = True
+            raise
         except BaseException:
             self.drop()
             raise
@@ -95,7 +99,10 @@ def begin(work: Coroutine[Any, Any, None]) -> Deferred[None]:
 def begun(reply: Awaitable[Any]) -> Deferred[Any]:
     """A reply that is in work from now on."""
     if isinstance(reply, Deferred):
-        return reply
+        # Who awaits a Deferred in the midst of its callbacks gets what is between two of them.
+        done: Deferred[Any] = Deferred(lambda _: reply.cancel())
+        reply.chainDeferred(done)
+        return done
 
     async def wait() -> Any:
         return await reply

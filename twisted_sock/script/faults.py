@@ -5,14 +5,17 @@ The contract, for those who build on it:
 A mock makes one `Faults` for all. For each connection it asks `refuses(peer)` as it comes, and
 aborts it when that is so. When a conversation begins it calls `begin(conversation)`; if that
 gives something, each line is answered with what its `answer(line, play)` returns, `play` being
-the mock's own reply to a line. `ended()` ends all that is still under way.
+the mock's own reply to a line. It follows the session (see `session.Follower`), and the mock
+closes by its `close()`, so that what is kept is said before the end. `ended()` ends all that is
+still under way.
 
 A proxy does the same, but instead of `answer` it has two `Way`s: `way("line", ...)` to its server
-and `way("reply", ...)` from it. Each line is given to `Way.pass_on`.
+and `way("reply", ...)` from it. Each line is given to `Way.pass_on`, and `Way.finish` is called
+before the end.
 
 Order: replies leave in the order of their lines, and lines are played in theirs, however long a
 fault takes. Only `reorder` changes that: what it keeps is said after what comes next, or after
-`KEPT_FOR` seconds if nothing does.
+`KEPT_FOR` seconds if nothing does, or at the end.
 """
 
 from __future__ import annotations
@@ -22,14 +25,16 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from twisted_sock.errors import Reason
 from twisted_sock.interfaces import Conversation, Peer, Reply, Wire
 from twisted_sock.script.fault_acts import Stage, StageNow
 from twisted_sock.script.fault_book import NOTHING, Book, Chances
 from twisted_sock.script.fault_rules import Fired, Said, Site
 from twisted_sock.script.fault_told import Told, lines_of, one_after_another
-from twisted_sock.script.fault_ways import Kept, Way
+from twisted_sock.script.fault_ways import Kept, Turns, Way
 from twisted_sock.script.model import Fault, Firing
 
 
@@ -50,6 +55,9 @@ class Faultable(Protocol):
 
     def sendLine(self, line: str) -> None:
         """Send a line now."""
+
+    def close(self) -> None:
+        """Take no more lines, say the rest, close."""
 
 
 class Faults:
@@ -145,7 +153,10 @@ class Faulty:
         self._conversation = conversation
         self._chances = Chances(book, number, conversation.peer)
         self._ways: list[Way] = []
-        self._kept = Kept(clock)
+        self._kept = Kept(clock, self._let_go)
+        self._aside = Turns(conversation.sendLine)  # what is said in the turn of no line
+        self._answering = False  # a line has come just now
+        self._closing = False  # no line comes any more
         self._lines = 0  # that have come
         self._last: Told | None = None  # of those that are not played at once
         self._hearing_again: IDelayedCall | None = None
@@ -172,21 +183,56 @@ class Faulty:
         """
         self._lines += 1
         before = self._kept.told
-        reply = self._answered(line, play, self._lines)
+        self._answering = True
+        try:
+            reply = self._answered(line, play, self._lines)
+        finally:
+            self._answering = False
         if before is None or self._kept.told is not before:
             return reply
-        self._kept.forget()
+        self._kept.take()
         return Told(one_after_another(reply, before))
+
+    def close(self) -> None:
+        """Close the conversation when what is kept is said."""
+        self._closing = True
+        if not self._answering:  # else it is said after this answer
+            self._let_go()
+        rest = self._aside.rest()
+        if rest is None:
+            self._conversation.close()
+        else:
+            rest.addCallback(lambda _: self._conversation.close())
+
+    def input_ended(self, reason: Reason) -> Deferred[None] | None:
+        """The client has finished: nothing comes next (see `session.Follower`)."""
+        self._closing = True
+        self._let_go()
+        return self._aside.rest()
+
+    def room_again(self) -> None:
+        """Nothing here waits for the client to read (see `session.Follower`)."""
+
+    def _let_go(self) -> None:
+        """Say what is kept, without anything before it."""
+        told = self._kept.take()
+        if told is not None:
+            self._aside.put(told)
+
+    @property
+    def _free(self) -> bool:
+        """Whether something can be kept until after the next."""
+        return self._kept.told is None and not self._closing
 
     def _answered(self, line: str, play: Callable[[str], Reply], number: int) -> Reply:
         fired: Sequence[Fired] = NOTHING
         if not self._chances.none("line"):
             said = Said(line, self._conversation.state, number)
-            fired = self.take("line", said, StageNow(self._in, True, self._kept.told is None))
+            fired = self.take("line", said, StageNow(self._in, True, self._free))
         if not fired and (self._last is None or self._last.over):
             return self._replied(line, play, number)
         told = self._last = Told(self._played(fired, line, play, number))
-        return self._kept.unless_reordered(fired, told, self._conversation.sendLine)
+        return self._kept.unless_reordered(fired, told)
 
     async def _played(
         self, fired: Sequence[Fired], line: str, play: Callable[[str], Reply], number: int
@@ -202,12 +248,12 @@ class Faulty:
             return play(line)
         said = Said(line, self._conversation.state, number)
         reply = play(line)
-        site = StageNow(self._out, reply is not None, self._kept.told is None)
+        site = StageNow(self._out, reply is not None, self._free)
         fired = self.take("reply", said, site)
         if not fired:
             return reply
         told = self._out.told(fired, reply)
-        return self._kept.unless_reordered(fired, told, self._conversation.sendLine)
+        return self._kept.unless_reordered(fired, told)
 
     # For a proxy.
 
@@ -250,6 +296,7 @@ class Faulty:
         """The conversation is over: nothing is done any more."""
         self._over = True
         self._kept.drop()
+        self._aside.drop()
         for way in self._ways:
             way.ended()
         if self._hearing_again is not None and self._hearing_again.active():

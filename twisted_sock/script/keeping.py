@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -27,11 +28,39 @@ EVERY = 1.0
 REST = 10
 
 
+#: Bytes of a comment at the head of a file that is told to be cut short, at most.
+HEAD = 200
+
+#: Why lines are not kept that would make it longer.
+TOO_LONG = "a longer recording could not be played"
+
+
+class Moment(NamedTuple):
+    """What was said until some moment.
+
+    Args:
+        changes: how often it had changed.
+        lines: how many lines were kept.
+        compose: makes the script of it, and remarks.
+    """
+
+    changes: int
+    lines: int
+    compose: Callable[[], tuple[Script, list[str]]]
+
+
+class TooLong(Exception):
+    """A script would be longer than a mock reads."""
+
+
 class Keeper:
     """Writes a recording to its file every few seconds, and at the end.
 
     The script is made and written in a thread, where the reactor has threads: nobody waits for
     the disk. At the end it is done at once.
+
+    A script that would be too long to be played is not written: the file stays as it was the time
+    before, and says that it is not all, and nothing more is recorded.
 
     Args:
         recording: what to write.
@@ -45,6 +74,8 @@ class Keeper:
         self.path = path
         self._unwritten = ""  # why the file could not be written
         self._size = 0  # bytes of the file
+        self._lines = 0  # as many are in it
+        self._cut_short = False  # no more are to be in it
         self._ours: Looks | None = None  # what it looked like when it was last written
         self._shared = False  # somebody else writes it, too
         self._reactor: Any = None
@@ -92,27 +123,33 @@ class Keeper:
 
     def save(self) -> None:
         """Write what was said until now, if it is more than before."""
-        changes = self.recording.changes
-        if changes != self._saved or self._unwritten:
-            self._write(changes, self.recording.snapshot())
+        if self._has_news:
+            self._write(self._now())
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether there is something to write."""
+        news = self.recording.changes != self._saved and not self._cut_short
+        return news or bool(self._unwritten)
+
+    def _now(self) -> Moment:
+        recording = self.recording
+        return Moment(recording.changes, recording.lines, recording.snapshot())
 
     def _look(self) -> None:
         self._call = None
-        changes = self.recording.changes
-        if changes == self._saved and not self._unwritten:
+        if not self._has_news:
             self._again()
-            return
-        snapshot = self.recording.snapshot()
-        if hasattr(self._reactor, "callInThread"):
-            self._reactor.callInThread(self._write_and_go_on, changes, snapshot)
+        elif hasattr(self._reactor, "callInThread"):
+            self._reactor.callInThread(self._write_and_go_on, self._now())
         else:
-            self._write(changes, snapshot)
+            self._write(self._now())
             self._again()
 
-    def _write_and_go_on(self, *what: Any) -> None:
+    def _write_and_go_on(self, moment: Moment) -> None:
         """What the thread does."""
         try:
-            self._write(*what)
+            self._write(moment)
         finally:
             self._reactor.callFromThread(self._again)
 
@@ -120,23 +157,49 @@ class Keeper:
         if not self._stopped:
             self._call = self._reactor.callLater(self._rest, self._look)
 
-    def _write(self, changes: int, snapshot: Callable[[], tuple[Script, list[str]]]) -> None:
+    def _write(self, moment: Moment) -> None:
         with self._lock:
-            if changes < self._saved:
+            if moment.changes < self._saved:
                 return  # the last of it is in the file already
             begun = monotonic()
-            script, remarks = snapshot()
-            self._see_who_writes()
             try:
-                self._size = save(self.path, pieces(script, remarks))
-                self._ours = _looks(self.path)
-            except OSError as error:
+                self._put(moment)
+            except (OSError, ValueError) as error:
                 self._failed(error)
             else:
-                self._saved = changes
+                self._saved = moment.changes
                 self._unwritten = ""
                 self._told = False
             self._rest = max(EVERY, REST * (monotonic() - begun))
+
+    def _put(self, moment: Moment) -> None:
+        """Put it into the file.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: the script cannot be.
+        """
+        if not self._cut_short:
+            text = pieces(*moment.compose())
+            self._see_who_writes()
+            # The first time there is nothing else that could be left there.
+            most = LARGEST - HEAD if self._ours else inf
+            try:
+                self._size = save(self.path, _no_longer_than(most, text))
+                self._lines = moment.lines
+            except TooLong:
+                self._cut_short = True
+        if self._cut_short:
+            self._say_so()
+        self._ours = _looks(self.path)
+
+    def _say_so(self) -> None:
+        """Stop here, and let the file tell that it is not all."""
+        self.recording.stop(TOO_LONG, self._lines)
+        with open(self.path, encoding="utf-8", newline="") as file:
+            whole = file.read()
+        head = "".join(pieces(Script(), self.recording.remarks()[:1]))
+        self._size = save(self.path, [head, "\n", whole])
 
     def _see_who_writes(self) -> None:
         """Tell when the file is no longer the one that was written last."""
@@ -148,8 +211,8 @@ class Keeper:
             path=self.path,
         )
 
-    def _failed(self, error: OSError) -> None:
-        self._unwritten = why = error.strerror or type(error).__name__
+    def _failed(self, error: Exception) -> None:
+        self._unwritten = why = getattr(error, "strerror", None) or type(error).__name__
         if not self._told:
             self._told = True
             self.log.error(
@@ -157,6 +220,20 @@ class Keeper:
                 path=self.path,
                 why=why,
             )
+
+
+def _no_longer_than(most: float, text: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text.
+
+    Raises:
+        TooLong: they have more bytes than they may.
+    """
+    size = 0
+    for piece in text:
+        size += len(piece.encode())
+        if size > most:
+            raise TooLong
+        yield piece
 
 
 def _looks(path: str) -> Looks | None:

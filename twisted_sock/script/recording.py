@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from twisted.logger import Logger
 
@@ -31,12 +32,15 @@ MOST = 500_000
 #: as much again.
 MOST_BYTES = 256_000_000
 
+#: Conversations that are kept at most; each may get rules of its own.
+MOST_CONVERSATIONS = 10_000
+
 #: Bytes that a line takes besides its text, and a conversation besides its lines, about.
 LINE = 160
 CONVERSATION = 600
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conversation:
     """What is said in one conversation.
 
@@ -48,6 +52,7 @@ class Conversation:
     recording: Recording
     now: float
     exchanges: list[Exchange] = field(default_factory=list)
+    over: bool = False
 
     def __post_init__(self) -> None:
         self.exchanges.append(Exchange(None, self.now))
@@ -55,29 +60,46 @@ class Conversation:
     def client(self, line: str) -> None:
         """The client said something."""
         recording = self.recording
-        kept = recording.take(line)
+        kept = None if self.over else recording.take(line)
         if kept is not None:
             self.exchanges.append(Exchange(kept, recording.now()))
 
     def server(self, line: str) -> None:
         """The server said something."""
         recording = self.recording
-        kept = recording.take(line)
+        kept = None if self.over else recording.take(line)
         if kept is not None:
             exchange = self.exchanges[-1]
             exchange.answers.append(kept)
             exchange.times.append(recording.now())
 
-    def snapshot(self) -> list[Exchange]:
-        """What was said until now; nothing more is put to it."""
-        *whole, last = self.exchanges
-        return [*whole, replace(last, answers=last.answers[:], times=last.times[:])]
+    def garbled(self) -> None:
+        """One of them said something that is no line."""
+        if not self.recording.full:
+            self.recording.garbled += 1
+            self.recording.changes += 1
 
     def closed(self) -> None:
         """The server ended the conversation."""
-        if not self.recording.full:
-            self.exchanges[-1].closed = True
+        if not (self.over or self.recording.full):
+            self.exchanges[-1].close(self.recording.now())
             self.recording.changes += 1
+
+    def ended(self) -> None:
+        """The client is gone."""
+        self.over = True
+        self.exchanges[-1].leave(self.recording.now_kept())
+        if not self.recording.full:
+            self.recording.over(self)
+
+    def snapshot(self) -> list[Exchange]:
+        """What was said until now; nothing more is put to it."""
+        if self.over:
+            return self.exchanges
+        *whole, last = self.exchanges
+        last = replace(last, answers=last.answers[:], times=last.times[:])
+        last.leave(self.recording.now_kept())
+        return [*whole, last]
 
 
 class Recording:
@@ -92,6 +114,8 @@ class Recording:
     Attributes:
         changes: grows with everything that is said.
         full: whether something was said that is not kept, and so nothing is any more.
+        lines: how many are kept.
+        garbled: how often something was said that is no line.
 
     Raises:
         ScriptError: the regular expression is wrong.
@@ -105,19 +129,38 @@ class Recording:
         self.now = now
         self.changes = 0
         self.full = False
+        self.lines = 0
+        self.garbled = 0
         self._mask = Mask(mask) if mask else None
-        self._title = title
+        self._title = title.encode(errors="backslashreplace").decode()  # of a path, maybe
         self._timing = timing
-        self._lines = 0
+        self._why = ""  # it is full
+        self._until = inf  # when it became so
         self._bytes = 0
-        self._conversations: list[Conversation] = []
+        self._conversations: dict[Conversation, None] = {}  # in their order
 
     def begin(self) -> Conversation:
         """A conversation begins."""
         conversation = Conversation(self, self.now())
-        if self._has_room(CONVERSATION):
-            self._conversations.append(conversation)
+        if len(self._conversations) >= MOST_CONVERSATIONS:
+            self.stop(f"there were more than {MOST_CONVERSATIONS:,} conversations")
+        elif self._has_room(CONVERSATION):
+            self._conversations[conversation] = None
         return conversation
+
+    def over(self, conversation: Conversation) -> None:
+        """A conversation has ended; it is forgotten if nothing was said, but for a greeting."""
+        beginning, *said = conversation.exchanges
+        if said or conversation not in self._conversations:
+            self.changes += 1  # now it is known that no more was to come
+            return
+        greeting = next(iter(self._conversations)).exchanges[0]
+        count = len(beginning.answers)
+        if count and (beginning is greeting or beginning.answers != greeting.answers[:count]):
+            return
+        del self._conversations[conversation]
+        self.lines -= count
+        self._bytes -= CONVERSATION + sum(map(_size, beginning.answers))
 
     def take(self, line: str) -> str | None:
         """What is kept of a line; None if there is no room for it."""
@@ -125,16 +168,28 @@ class Recording:
             return None
         if self._mask is not None:
             line = self._mask(line)
-        if self._lines >= MOST or not self._has_room(sys.getsizeof(line) + LINE):
-            self._is_full()
+        if self.lines >= MOST:
+            self.stop()
+        if not self._has_room(_size(line)):
             return None
-        self._lines += 1
+        self.lines += 1
         self.changes += 1
         return line
 
+    def now_kept(self) -> float:
+        """The time up to which everything is kept."""
+        return min(self.now(), self._until)
+
     def remarks(self) -> list[str]:
         """Why it does not hold all that was said, one sentence each."""
-        remarks = [f"only the first {self._lines} lines were recorded"] if self.full else []
+        remarks = []
+        if self.full:
+            why = self._why and f": {self._why}"
+            remarks.append(f"only the first {self.lines} lines were recorded{why}")
+        if self.garbled:
+            remarks.append(
+                f"{self.garbled} lines were not recorded: they were too long, or no UTF-8"
+            )
         if self._mask is not None and self._mask.blotted:
             remarks.append(
                 f"{self._mask.blotted} lines are masked as a whole: the mask took too long"
@@ -156,17 +211,29 @@ class Recording:
 
         return script
 
+    def stop(self, why: str = "", lines: int | None = None) -> None:
+        """Keep nothing any more.
+
+        Args:
+            why: why not, where it is not that there is no room.
+            lines: how many lines are kept; all that are there when left out.
+        """
+        if not self.full:
+            self.full = True
+            self.changes += 1  # which the file is to tell
+            self._why = why
+            self._until = self.now()
+            self.lines = self.lines if lines is None else lines
+            self.log.warn("{remark}: no more are kept", remark=self.remarks()[0])
+
     def _has_room(self, size: int) -> bool:
         if self.full or self._bytes + size > MOST_BYTES:
-            self._is_full()
+            self.stop()
             return False
         self._bytes += size
         return True
 
-    def _is_full(self) -> None:
-        if not self.full:
-            self.full = True
-            self.changes += 1  # which the file is to tell
-            self.log.warn(
-                "only the first {lines} lines are recorded: no more are kept", lines=self._lines
-            )
+
+def _size(line: str) -> int:
+    """The bytes of memory that a line takes, about."""
+    return sys.getsizeof(line) + LINE

@@ -84,8 +84,8 @@ class LineStream:
         "_active",
         "_begun",
         "_below_full",
+        "_below_full_at",
         "_choked",
-        "_choked_at",
         "_corked",
         "_framer",
         "_handed",
@@ -123,7 +123,7 @@ class LineStream:
         # Stamps, in the clock's seconds.
         self._active = 0.0  # something was read or sent
         self._begun = NEVER  # the unfinished line was begun; never, when there is none
-        self._choked_at = 0.0  # the transport has said "enough"
+        self._below_full_at = 0.0  # the transport has said "enough"
         self._moved = 0.0  # the peer was last seen to take output
         self._mark: object = None  # what that was seen by
         # Output that waits here, because input is being handled or the transport has enough.
@@ -234,7 +234,9 @@ class LineStream:
         limits = self._owner.limits
         if not self._full():
             return False
-        late = 0 < limits.stall_timeout < self._owner.now() - self._choked_at
+        # Only who leaves unread what is sent is late, not who waits for the end of a `hold`.
+        since = self._below_full_at if self._below_full else NEVER
+        late = 0 < limits.stall_timeout < self._owner.now() - since
         return late or self._handed + self._queued > OVERRUN * limits.high_water
 
     def pause(self) -> None:
@@ -313,7 +315,9 @@ class LineStream:
 
     def pauseProducing(self) -> None:
         """The transport has enough for now (see `IPushProducer`)."""
-        self._below_full = True
+        if not self._below_full:
+            self._below_full = True
+            self._below_full_at = self._owner.now()
         self._choke()
 
     def resumeProducing(self) -> None:
@@ -329,7 +333,7 @@ class LineStream:
         """Hand nothing more down."""
         if not self._choked:
             self._choked = True
-            self._moved = self._choked_at = self._owner.now()
+            self._moved = self._owner.now()
             self._look()
             self._watch()
 
