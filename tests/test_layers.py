@@ -4,7 +4,9 @@ import ast
 import fnmatch
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -315,9 +317,26 @@ def imports(file, node):
     return []
 
 
-def imported(file, tree):
-    """The dotted names that a file imports, wherever in it."""
-    return [name for node in ast.walk(tree) for name in imports(file, node)]
+class Imported(NamedTuple):
+    """The dotted names that a file imports: wherever in it, and when it is imported itself."""
+
+    names: list[str]
+    at_once: list[str]
+
+
+def imported(file, source):
+    """What a file with some source imports. (Trees are large: nothing keeps them.)"""
+    tree = ast.parse(source)
+    return Imported(
+        [name for node in ast.walk(tree) for name in imports(file, node)],
+        [name for node in at_import(tree) for name in imports(file, node)],
+    )
+
+
+@cache
+def package():
+    """What every file of the package imports."""
+    return {file: imported(file, path.read_text("utf-8")) for file, path in files().items()}
 
 
 def target(dotted, known):
@@ -330,17 +349,17 @@ def target(dotted, known):
     raise AssertionError(f"{dotted} is in no file")
 
 
-def arrows(file, tree, known):
+def arrows(file, names, known):
     """The files of the package that a file imports."""
-    ours = [name for name in imported(file, tree) if name.split(".")[0] == PACKAGE]
+    ours = [name for name in names if name.split(".")[0] == PACKAGE]
     return {target(name, known) for name in ours} - {file}
 
 
-def forbidden(file, tree, known):
+def forbidden(file, names, known):
     """Which of its arrows a file may not have."""
     allowed = MAY_IMPORT[row(file)].split()
     return sorted(
-        f"{file} -> {other}" for other in arrows(file, tree, known) if row(other) not in allowed
+        f"{file} -> {other}" for other in arrows(file, names, known) if row(other) not in allowed
     )
 
 
@@ -355,17 +374,11 @@ def at_import(tree):
 
 
 class LayersTest(SynchronousTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.files = files()
-        cls.trees = {file: ast.parse(path.read_text("utf-8")) for file, path in cls.files.items()}
-
-    @classmethod
-    def tearDownClass(cls):
-        del cls.trees  # so many objects make every look for garbage slow
+    def setUp(self):
+        self.files = package()
 
     def forbidden(self, file, source):
-        return forbidden(file, ast.parse(source), self.files)
+        return forbidden(file, imported(file, source).names, self.files)
 
     def test_every_file_has_a_row(self):
         self.assertEqual([file for file in self.files if row(file) is None], [])
@@ -378,31 +391,30 @@ class LayersTest(SynchronousTestCase):
             seen.add(name)
 
     def test_no_arrow_points_up(self):
-        for file, tree in self.trees.items():
-            self.assertEqual(forbidden(file, tree, self.files), [])
+        for file, (names, _) in self.files.items():
+            self.assertEqual(forbidden(file, names, self.files), [])
 
     def test_only_twisted_is_required(self):
         allowed = {*sys.stdlib_module_names, PACKAGE, "twisted", "zope"}
-        for file, tree in self.trees.items():
-            for name in imported(file, tree):
+        for file, (names, _) in self.files.items():
+            for name in names:
                 top = name.split(".")[0]
                 self.assertTrue(top in allowed or file in EXTRAS.get(top, ()), f"{file}: {name}")
 
     def test_the_lowest_know_only_the_standard_library(self):
         for file in BOTTOM.split():
-            tops = {name.split(".")[0] for name in imported(file, self.trees[file])}
+            tops = {name.split(".")[0] for name in self.files[file].names}
             self.assertEqual(tops - set(sys.stdlib_module_names), set(), file)
 
     def test_framing_does_no_io(self):
         """It is pure: not even Twisted is there."""
         for file in ("framing", "settings"):
-            tops = {name.split(".")[0] for name in imported(file, self.trees[file])}
+            tops = {name.split(".")[0] for name in self.files[file].names}
             self.assertEqual(tops - set(sys.stdlib_module_names), {PACKAGE}, file)
 
     def test_no_reactor_when_imported(self):
-        for file, tree in self.trees.items():
-            for node in at_import(tree):
-                self.assertNotIn("twisted.internet.reactor", imports(file, node), file)
+        for file, (_, at_once) in self.files.items():
+            self.assertNotIn("twisted.internet.reactor", at_once, file)
 
     def test_no_reactor_is_installed(self):
         """Not through what is imported either, nor by the plugin that twistd loads."""
