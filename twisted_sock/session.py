@@ -220,14 +220,12 @@ class Session:
         self._runs = NOTHING
         self._pumping = True
         out = self._out
+        many = self._many
         try:
-            if self._many is None:
-                reply = one_by_one(self._handle, waiting, out)
-            else:
-                reply = self._many(waiting, out)
+            reply = one_by_one(self._handle, waiting, out) if many is None else many(waiting, out)
             if reply is not None:
                 self._accept(reply)
-            elif self._short and not (self._blocked or waiting.__length_hint__()):
+            elif self._short and not self._blocked and (many is None or not _left(waiting)):
                 # Nothing has happened but plain replies.
                 self._run = self._lines = self._runs = None
                 self._out = []
@@ -484,7 +482,7 @@ class Session:
         """
         assert self._lines is not None
         waiting, out = self._lines, self._out
-        left = waiting.__length_hint__()
+        left = _left(waiting)
         try:
             if self._work:
                 for line in islice(waiting, 1):
@@ -510,7 +508,7 @@ class Session:
         Problems that stand between the runs are told on the way, in their turn.
         """
         while self._has_room() and self.state < State.CLOSING:
-            if self._lines is not None and self._lines.__length_hint__():
+            if self._lines is not None and _left(self._lines):
                 return True
             if self._runs is None:
                 return False
@@ -704,5 +702,9 @@ def _see_one_taken(waiting: Waiting, before: int) -> None:
 
     A function of many lines that fails at once would be given the same ones for ever.
     """
-    if waiting.__length_hint__() == before:
+    if _left(waiting) == before:
         next(waiting, None)
+
+
+def _left(waiting: Waiting) -> int:
+    return waiting.__length_hint__()
