@@ -78,7 +78,7 @@ class SockService(LineService):
         self._operator = operator
         self._reactor = reactor
         self._notifier = notifier
-        self._terminal = os.isatty(0)
+        self._terminal = False
         self._to_reload = False
 
     def startService(self) -> None:
@@ -123,6 +123,7 @@ class SockService(LineService):
         Operators may come first: who finds the service there finds them, too. Before anybody can
         find it, SIGHUP reloads and no longer kills.
         """
+        self._terminal = os.isatty(0)  # a daemon has left it by now
         signal.signal(signal.SIGHUP, self._hung_up)
         try:
             if self._operator is not None:

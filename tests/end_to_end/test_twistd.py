@@ -145,7 +145,7 @@ def test_limits_of_the_command_line_hold(serve):
 def daemon(run, tmp_path, at_the_end):
     """Start `twistd sockservice` as a daemon; it is gone after the test."""
 
-    def start(*options, name="daemon"):
+    def start(*options, name="daemon", **streams):
         pidfile, log = tmp_path / f"{name}.pid", tmp_path / f"{name}.log"
 
         def end():
@@ -154,7 +154,8 @@ def daemon(run, tmp_path, at_the_end):
 
         at_the_end.callback(end)
         files = [f"--pidfile={pidfile}", f"--logfile={log}"]
-        return run([*script("twistd"), *files, "sockservice", *options]), pidfile, log
+        command = [*script("twistd"), *files, "sockservice", *options]
+        return run(command, **streams), pidfile, log
 
     return start
 
@@ -179,6 +180,19 @@ def test_a_daemon_answers_and_ends_by_sigterm(daemon):
     assert "Traceback" not in log.read_text()
     with pytest.raises(ConnectionRefusedError):
         Client(port)
+
+
+def test_sighup_reloads_a_daemon_that_was_started_at_a_terminal(daemon):
+    person, screen = os.openpty()
+    started, pidfile, log = daemon("--port", "0", stdin=screen)
+    os.close(screen)
+    assert started.wait() == 0
+    os.close(person)
+    with Client(port_in(log)) as client:
+        os.kill(int(pidfile.read_text()), signal.SIGHUP)
+        for _ in range(2):  # the signal is heeded before the second is read, at the latest
+            assert client.ask(b"still here\n") == b"still here\n"
+    assert "reloading" in log.read_text()
 
 
 def test_a_second_daemon_on_the_same_port_says_what_is_wrong(daemon):

@@ -41,6 +41,15 @@ class ClosingTest(EndingCase):
         self.assertEqual(self.texts(), [])
         self.assertEqual(self.op.told(), [("closing", 1)])
 
+    def test_nothing_closes_what_is_over(self):
+        class Late(LineProtocol):
+            def connectionLost(self, reason):
+                self.close()
+
+        self.serve(Late)
+        self.peer.reset()
+        self.assertEqual(self.op.told(), [("closed", 1, "lost")])
+
     def test_others_go_on(self):
         self.serve(str.upper)
         self.bench.peer(40001)

@@ -72,14 +72,15 @@ class Rules(Played):
             "set it so",
             '{"cmd": "add", "of": {"a": 1, "b": [2]}, "more": null}',
             '{"cmd":"add","of":{"a":true}}',
+            '{"cmd":"add","of":{"a":1,"b":NaN}}',  # no JSON (RFC 8259 section 6)
             "",
             "世界",
         )
-        any_json = 'any {"cmd":"add","of":{"a":true}}'
+        others = ['any {"cmd":"add","of":{"a":true}}', 'any {"cmd":"add","of":{"a":1,"b":NaN}}']
         self.assertEqual(
-            told, ["PONG", "prefix", "it so: set", "[2]", any_json, "any ", "any 世界"]
+            told, ["PONG", "prefix", "it so: set", "[2]", *others, "any ", "any 世界"]
         )
-        self.assertEqual(self.report.hits, {"a": 1, "b": 1, "c": 1, "d": 1, "e": 3})
+        self.assertEqual(self.report.hits, {"a": 1, "b": 1, "c": 1, "d": 1, "e": 4})
 
     def test_their_order_counts_whatever_they_match_by(self):
         for first in ({"prefix": "GE"}, {"regex": "G.*"}, {}):

@@ -78,11 +78,13 @@ class FilledTest(SynchronousTestCase):
 
     def test_fields_as_json(self):
         json = {"name": 'Zo"e\n', "age": 7, "list": [True, "x"], "half": "\ud83d"}
+        json["huge"] = float("inf")  # as 1e999 is read
         for text, line in (
             ("{json.name:json}", r'"Zo\"e\n"'),
             ("{json.age:json} {json.list:json}", '7 [true, "x"]'),
             ("{json.nix:json}{json.nix}", "null"),
             ("{json.half:json}", '"\ufffd"'),
+            ("{json.huge:json}{json.huge}", "null"),
         ):
             self.assertFills(text, line, json=json)
 

@@ -138,7 +138,7 @@ class Talk:
             mute: whether our side has ended already.
         """
         self.mute = self.mute or mute
-        if not self._told_end:
+        if not self._told_end and self._session.state < State.GONE:
             self._told_end = True
             self.tell("closing")
 

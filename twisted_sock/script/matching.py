@@ -135,9 +135,14 @@ def parsed(line: str) -> Any:
     if not line.lstrip(JSON_SPACE).startswith("{"):
         return None
     try:
-        return json.loads(line)
+        return json.loads(line, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
+
+
+def _no_json(word: str) -> None:
+    """`NaN` and the like, which Python would take (RFC 8259 section 6)."""
+    raise ValueError(word)
 
 
 def _has(value: Any, wanted: Any) -> bool:

@@ -261,8 +261,8 @@ def _inside(value: Any, path: Sequence[str]) -> Any:
 
 def _as_json(value: Any, nothing: str) -> str:
     try:
-        return json_text.dumps(value, ensure_ascii=False)
-    except RecursionError:  # a peer's lists in lists in lists ...
+        return json_text.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (RecursionError, ValueError):  # lists in lists in lists ..., or a number like 1e999
         return nothing
 
 

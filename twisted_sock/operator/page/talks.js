@@ -81,7 +81,7 @@ const ACTS = {
     if (talk.state !== "closing") talk.state = "held";
   },
   closing: (talk) => {
-    talk.state = "closing";
+    if (talk.state !== "over") talk.state = "closing";
   },
   released: (talk) => {
     if (talk.state === "held") talk.state = "open";

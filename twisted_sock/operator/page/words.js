@@ -31,7 +31,9 @@ const NOWHERE = { label: "Say", line: null };
 export function aim(talk, pinned) {
   if (!talk) return { ...NOWHERE, words: "Choose a conversation, or say it to all." };
   if (talk.state === "over") return { ...NOWHERE, words: "This one is over." };
-  if (talk.state === "closing") return { ...NOWHERE, words: "This one is closing." };
+  if (talk.state === "closing" && !talk.waiting.length) {
+    return { ...NOWHERE, words: "This one is closing." };
+  }
   const { line, text } = pinned ?? talk.waiting[0] ?? { line: 0 };
   if (!line) {
     const why = pinned ? "no line waited when you began to type." : "no line waits there.";
