@@ -245,6 +245,37 @@ class SeveralTest(SynchronousTestCase):
             toml = Talks(*talks).toml
             self.assertEqual(toml, '[[rule]]\nexact = "a"\nreply = "1"\nclose = true\n')
 
+    def heard_again(self, *talks):
+        """What each client hears when all say the same again, and then the first two."""
+        player = Player(Talks(*talks).toml)
+        return [player.hear(talk) for talk in (*talks, talks[0], talks[1])]
+
+    def test_that_a_client_left_at_once(self):
+        """It went on as another did, and those that come after all are like the last of these."""
+        one, other = [">a", "<1", ">b", "<2"], [">a", "<1", ">b", "<3"]
+        for left in ([">a"], [">a", "<1"]):
+            after = [["1", "3"], ["1", "3"]]
+            self.assertEqual(
+                self.heard_again(one, other, left), [["1", "2"], ["1", "3"], ["1"], *after]
+            )
+            self.assertEqual(
+                self.heard_again(one, left, other),
+                [["1", "2"], ["1"], ["1", "3"], after[0], ["1"]],
+            )
+            self.assertEqual(
+                self.heard_again(left, one, other),
+                [["1"], ["1", "2"], ["1", "3"], ["1"], ["1", "3"]],
+            )
+            self.assertEqual(Talks(one, left, left, other, left).toml.count('exact = "a"'), 2)
+
+    def test_that_a_client_left_unanswered(self):
+        """It was too long for another silence; but those that come after all are answered."""
+        one, other = [">a", "<1", ">b", "<2"], [">a", "<1", ">b", "<3"]
+        self.assertEqual(
+            self.heard_again(one, other, [">a", "+1"]),
+            [["1", "2"], ["1", "3"], [], ["1", "3"], ["1", "3"]],
+        )
+
     def test_an_answer_that_is_certain_counts_for_more(self):
         """That nothing came is no less known because another client left too soon to see it."""
         silent = [">LOGIN", "<ok", ">NOTE", ">LOGIN", "<ok2"]
@@ -562,6 +593,50 @@ class KeepingTest(SynchronousTestCase):
             self.keeper.problems, [f"the recording {self.path} is not complete: {told}"]
         )
         self.assertEqual(messages, [f"{told}: no more are kept"])
+
+    def one_too_long(self):
+        """What is in the file, and what is then kept but too long for it."""
+        self.patch(keeping, "LARGEST", keeping.HEAD + 100)
+        self.talks.record([">a", "<A"])
+        self.keeper.save()
+        self.talks.record([">b", f"<{'x' * 300}"])
+
+    def test_one_that_is_full_and_too_long(self):
+        """Its head tells what is in the file, and not what was kept."""
+        self.patch(recording, "MOST", 4)
+        self.one_too_long()
+        self.talks.record([">c"])
+        self.assertIn("only the first 4 lines", self.keeper.problems[0])
+        for _ in range(2):
+            self.keeper.save()
+            [problem] = self.keeper.problems
+            self.assertIn("only the first 2 lines were recorded: a longer", problem)
+        with open(self.path) as file:
+            self.assertTrue(file.read().startswith("# only the first 2 lines were recorded: a"))
+
+    def test_one_that_is_too_long_says_so_once(self):
+        """Also when the end comes while a thread writes."""
+        self.one_too_long()
+        moment = self.keeper._now()
+        self.talks.record([">c"])
+        last = self.keeper._now()
+        self.keeper._write(moment)
+        self.keeper._write(last)
+        with open(self.path) as file:
+            self.assertEqual(file.read().count("#"), 1)
+
+    def test_one_that_is_too_long_and_was_moved_away(self):
+        """There is nothing that could be left there: it is written as at the first time."""
+        self.one_too_long()
+        os.rename(self.path, self.path + ".old")
+        self.keeper.save()
+        with open(self.path) as file:
+            self.assertEqual(file.read(), self.talks.toml)
+        [problem] = self.keeper.problems
+        self.assertIn("is too long to be played", problem)
+        self.talks.record([">c"])
+        self.keeper.save()
+        self.assertIn("only the first 4 lines", self.keeper.problems[0])
 
     def test_one_that_is_too_long_at_once_is_told_of(self):
         self.patch(keeping, "LARGEST", 50)

@@ -16,6 +16,9 @@ _known = attrgetter("known")
 #: What was said to one line, the first time, the second, and so on.
 Turns = list[Exchange]
 
+#: What was said to the first line of a conversation, and the state in which it goes on.
+Beginning = tuple[Exchange, str]
+
 #: What was said to each line, in the order in which they were first said.
 Book = dict[str, Turns]
 
@@ -90,3 +93,35 @@ def courses_of(books: list[Book]) -> list[tuple[Course, list[int]]]:
             found[0].add(book)
             found[1].append(number)
     return courses
+
+
+def filled(begun: Sequence[Beginning]) -> list[Beginning]:
+    """Beginnings with the same line; a client that left is taken for one that went on there.
+
+    First of all for one that heard the same, and rather for the one before it than for another.
+    """
+    full = _full(begun)
+    result: list[Beginning] = []
+    for beginning in begun:
+        fuller = [each for each in (*result[-1:], *full) if _is_part(beginning, each)]
+        same = [each for each in fuller if each[0].heard == beginning[0].heard]
+        result.append(next(iter(same or fuller), beginning))
+    return result
+
+
+def _full(begun: Sequence[Beginning]) -> list[Beginning]:
+    """The last different ones, without those that are part of others."""
+    kinds: dict[object, Beginning] = {}
+    for exchange, state in begun:
+        kind = exchange.heard, exchange.open, state
+        known = kinds.get(kind)
+        if known is None or known[0].known < exchange.known:
+            kinds[kind] = exchange, state
+    last = list(kinds.values())[-MOST_TRIED:]
+    return [each for each in last if not any(_is_part(each, other) for other in last)]
+
+
+def _is_part(one: Beginning, other: Beginning) -> bool:
+    """Whether a client left that may have heard as much as another, of which more is known."""
+    less, more = one[0], other[0]
+    return less.open and less.known < more.known and less.can_be(more)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import median
 
-from twisted_sock.script.agreeing import Book, Turns, book_of, courses_of
+from twisted_sock.script.agreeing import Beginning, Book, Turns, book_of, courses_of, filled
 from twisted_sock.script.exchanges import PAUSE, Exchange, untangled
 from twisted_sock.script.model import Push, Rule, Script
 from twisted_sock.script.phrasing import CANNOT, match, said
@@ -105,7 +105,7 @@ def _apart(talks: list[list[Exchange]], timing: bool) -> list[Rule]:
         for place, (_, numbers) in enumerate(courses, 1)
         for number in numbers
     }
-    begun: dict[str | None, list[tuple[Exchange, str]]] = {}
+    begun: dict[str | None, list[Beginning]] = {}
     for number, talk in enumerate(talks):
         begun.setdefault(talk[0].line, []).append((talk[0], state_of[number]))
     rules = [rule for entries in begun.values() for rule in _entries(entries, timing)]
@@ -114,17 +114,20 @@ def _apart(talks: list[list[Exchange]], timing: bool) -> list[Rule]:
     return _sorted(rules)
 
 
-def _entries(begun: list[tuple[Exchange, str]], timing: bool) -> list[Rule]:
+def _entries(begun: list[Beginning], timing: bool) -> list[Rule]:
     """The rules for the first lines of conversations that begin alike."""
     rules: list[Rule] = []
     runs = [
-        (first, list(more))
-        for first, more in groupby(begun, lambda entry: (entry[0].heard, entry[1]))
+        list(run) for _, run in groupby(filled(begun), lambda entry: (entry[0].heard, entry[1]))
     ]
-    for (_, state), run in runs:
-        exchange = run[0][0]
+    # That one client heard nothing until it left is no reason to be silent ever after.
+    answered = [run for run in runs if run[0][0].answers or not run[0][0].open]
+    if answered and answered[-1] is not runs[-1]:
+        runs.append(answered[-1][:])
+    for run in runs:
+        exchange, state = run[0]
         [rule] = _rules({exchange.line or "": [exchange]}, START, timing)
-        last = run is runs[-1][1]
+        last = run is runs[-1]
         rules.append(replace(rule, then=state, total=0 if last else len(run)))
     return rules
 

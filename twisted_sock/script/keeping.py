@@ -161,6 +161,8 @@ class Keeper:
         with self._lock:
             if moment.changes < self._saved:
                 return  # the last of it is in the file already
+            if self._cut_short and not self._unwritten:
+                return  # so the file tells
             begun = monotonic()
             try:
                 self._put(moment)
@@ -182,8 +184,8 @@ class Keeper:
         if not self._cut_short:
             text = pieces(*moment.compose())
             self._see_who_writes()
-            # The first time there is nothing else that could be left there.
-            most = LARGEST - HEAD if self._ours else inf
+            # The first time, or if it was moved away, there is nothing that could be left there.
+            most = LARGEST - HEAD if self._ours and _looks(self.path) else inf
             try:
                 self._size = save(self.path, _no_longer_than(most, text))
                 self._lines = moment.lines

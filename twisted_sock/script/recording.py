@@ -216,15 +216,17 @@ class Recording:
 
         Args:
             why: why not, where it is not that there is no room.
-            lines: how many lines are kept; all that are there when left out.
+            lines: how many lines are kept, even if it was full before; all that are there when
+                left out.
         """
-        if not self.full:
-            self.full = True
-            self.changes += 1  # which the file is to tell
-            self._why = why
-            self._until = self.now()
-            self.lines = self.lines if lines is None else lines
-            self.log.warn("{remark}: no more are kept", remark=self.remarks()[0])
+        if self.full and lines in (None, self.lines):
+            return
+        self._until = min(self._until, self.now())
+        self.full = True
+        self.changes += 1  # which the file is to tell
+        self._why = why
+        self.lines = self.lines if lines is None else lines
+        self.log.warn("{remark}: no more are kept", remark=self.remarks()[0])
 
     def _has_room(self, size: int) -> bool:
         if self.full or self._bytes + size > MOST_BYTES:
