@@ -86,7 +86,8 @@ class ClosingTest(EndingCase):
         self.assertEqual(self.op.told()[1:], [("closing", 1)])
         self.assertEqual(self.op.ask("list")[0][0]["state"], "closing")
 
-    def test_it_ends_while_a_line_waits(self):
+    def waiting(self):
+        """A line waits; returns the session of the service."""
         sessions = []
 
         class Ends(LineProtocol):
@@ -96,22 +97,16 @@ class ClosingTest(EndingCase):
         self.serve(Ends)
         self.op.ask("hold 1 60")
         self.peer.say("x")
-        sessions[0].wire.end_output()
+        return sessions[0]
+
+    def test_it_ends_while_a_line_waits(self):
+        self.waiting().wire.end_output()
         self.refused("answer 1 a", "answer 1.1 a", "say 1.1 a")
         self.assertEqual(self.op.ask("answer all a"), ([], "OK"))
         self.assertEqual(self.texts(), ["x"])
 
     def test_a_line_that_waits_can_be_answered_while_the_service_closes(self):
-        sessions = []
-
-        class Ends(LineProtocol):
-            def connectionMade(self):
-                sessions.append(self.session)
-
-        self.serve(Ends)
-        self.op.ask("hold 1 60")
-        self.peer.say("x")
-        sessions[0].close()
+        self.waiting().close()
         self.assertEqual(self.op.ask("answer 1 last words")[1], "OK")
         self.assertEqual(self.peer.lines(), ["last words"])
         self.assertEqual(self.texts(), ["x", "last words"])

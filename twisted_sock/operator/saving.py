@@ -34,8 +34,8 @@ def save(path: str, taught: Iterable[Taught], force: bool) -> int:
         ScriptError: what is there is no script.
         OSError: it cannot be written.
     """
-    saving.see(path)
     if force and os.path.exists(path):
+        saving.see(path)
         _see_that_it_is_a_script(path)
     script = learnt(taught)
     text = writing.text(script, [REMARK])

@@ -26,7 +26,7 @@ from twisted_sock.interfaces import (
     LineReceiver,
     Reply,
 )
-from twisted_sock.many import ManyLines, many_lines
+from twisted_sock.many import ManyLines, many_lines, one_by_one
 from twisted_sock.operator.hub import Hub
 from twisted_sock.operator.talk import Talk
 from twisted_sock.operator.tapped import LinesLater, TappedSession
@@ -119,7 +119,7 @@ class Tapped(ManyLines):
     def answer_lines(self, lines: Iterator[str], replies: list[str]) -> Reply:
         """Several lines came (see `ManyLines`)."""
         if self._talk is None or not self._talk.quiet:
-            return self._one_by_one(lines, replies)
+            return one_by_one(self.lineReceived, lines, replies)
         self._replies, self._noted_replies = replies, len(replies)
         try:
             if self._many is None:
@@ -209,16 +209,6 @@ class Tapped(ManyLines):
             if reply is not None:
                 return reply
             self._settle()
-        return None
-
-    def _one_by_one(self, lines: Iterator[str], replies: list[str]) -> Reply:
-        """Let several lines come as one comes."""
-        for line in lines:
-            reply = self.lineReceived(line)
-            if type(reply) is str:
-                replies.append(reply)
-            elif reply is not None:
-                return reply
         return None
 
     def _answer(self, line: str) -> Reply:
